@@ -1,0 +1,42 @@
+// What a heartbeat says.
+//
+// A checker that only counts silences cannot tell a dead device from one that is renewing its token. So the
+// heartbeat carries what the device knows: its number, how often to expect one, and when the next planned gap
+// comes. The body is empty and the knowledge is in the topic's property bag, which routes and Event Grid can read
+// without a payload parser. Rule of suppression: a heartbeat is due one interval after the last thing that proved
+// the device alive, and other telemetry proves that as well; a device that talks anyway pays for no heartbeats.
+// Not chosen: a fixed rhythm, which doubles the messages (and the bill) of a device that reports every minute.
+using System.Text;
+
+namespace Agent.Core
+{
+    /// <summary>Writes the topic of a heartbeat and keeps its rhythm.</summary>
+    public static class Heartbeat
+    {
+        /// <summary>The topic, property bag included; the payload is empty.</summary>
+        /// <param name="deviceId">As registered.</param>
+        /// <param name="sequence">Counts up by one; a repeat after a lost connection keeps its number.</param>
+        /// <param name="intervalSeconds">When to expect the next one.</param>
+        /// <param name="renewalSeconds">Seconds to the next planned renewal.</param>
+        public static string Topic(string deviceId, int sequence, int intervalSeconds, int renewalSeconds)
+        {
+            StringBuilder topic = new StringBuilder(deviceId.Length + 88);
+            topic.Append("devices/").Append(deviceId).Append("/messages/events/");
+            topic.Append("type=heartbeat&seq=").Append(sequence);
+            topic.Append("&interval=").Append(intervalSeconds);
+            topic.Append("&renewal=").Append(renewalSeconds);
+            return topic.ToString();
+        }
+
+        /// <summary>
+        /// The next due moment after a heartbeat that was due at <paramref name="dueAtMs"/> went out: on the same
+        /// grid as long as it is kept, starting afresh after a longer pause, so that no burst makes up for lost time.
+        /// </summary>
+        public static long NextDueMs(long dueAtMs, long nowMs, int intervalSeconds)
+        {
+            long intervalMs = intervalSeconds * 1000L;
+            long next = dueAtMs + intervalMs;
+            return next > nowMs ? next : nowMs + intervalMs;
+        }
+    }
+}

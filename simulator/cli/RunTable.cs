@@ -1,0 +1,77 @@
+using System.Globalization;
+using Agent.World;
+using Spectre.Console;
+
+namespace Agent.Cli;
+
+/// <summary>Prints a run's result for a person.</summary>
+public static class RunTable
+{
+    /// <summary>The table, the expectations and, after a failure, the command that repeats it.</summary>
+    public static void Print(RunResult result, string path)
+    {
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Out) });
+        console.Profile.Width = Math.Max(console.Profile.Width, 140);
+        if (result.Scenario.Title.Length > 0)
+        {
+            Console.WriteLine(result.Scenario.Title);
+        }
+
+        Table table = new Table().Border(TableBorder.Simple);
+        table.AddColumn("fleet");
+        foreach (string column in (string[])
+            ["devices", "connects", "renewals", "drops", "refusals", "period s", "p5..p95", "gap ms", "down s", "heartbeats", "max/s"])
+        {
+            table.AddColumn(new TableColumn(column).RightAligned());
+        }
+
+        foreach (FleetResult fleet in result.Fleets)
+        {
+            FleetStatistics s = fleet.Statistics;
+            table.AddRow(
+                Markup.Escape($"{fleet.Plan.Name} ({fleet.Plan.Sdk}, {fleet.Plan.Behaviour})"),
+                Text(fleet.Plan.Count), Text(s.Connects), Text(s.Renewals), Text(s.Drops), Text(s.Refusals),
+                Text(fleet.PeriodSeconds(0.5)), $"{Text(fleet.PeriodSeconds(0.05))}..{Text(fleet.PeriodSeconds(0.95))}",
+                Text(fleet.GapMs(0.5)), Text(s.DownMs / 1000.0), Text(s.Heartbeats), Text(s.ConnectsPerSecondMax()));
+        }
+
+        console.Write(table);
+        foreach (FleetResult fleet in result.Fleets)
+        {
+            Console.WriteLine($"{fleet.Plan.Name}: {Counts(fleet.ReasonCounts())}");
+            Console.WriteLine($"{new string(' ', fleet.Plan.Name.Length)}  {Counts(fleet.LogCounts())}");
+        }
+
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{result.Events} events in {result.WallSeconds:0.00} s, {result.Shards} shard(s), event hash {result.EventHash}"));
+        PrintExpectations(result, path);
+    }
+
+    private static void PrintExpectations(RunResult result, string path)
+    {
+        foreach (ExpectationResult expectation in result.Expectations)
+        {
+            Console.WriteLine($"{(expectation.Held ? "held  " : "FAILED")} {expectation.Text}, seen {Text(expectation.Seen)}");
+        }
+
+        if (!result.Passed)
+        {
+            Console.WriteLine(
+                $"FAILED. Again: dotnet run --project simulator -- run {path} --seed {result.Scenario.Seed}");
+        }
+        else if (result.Expectations.Count > 0)
+        {
+            Console.WriteLine($"PASSED, {result.Expectations.Count} expectation(s) held.");
+        }
+    }
+
+    private static string Counts(IEnumerable<KeyValuePair<string, long>> counts)
+    {
+        string text = string.Join(", ", counts.Select(pair => $"{pair.Key} {pair.Value}"));
+        return text.Length > 0 ? text : "nothing ended";
+    }
+
+    private static string Text(double? value) =>
+        value is { } number ? number.ToString("#,0.###", CultureInfo.InvariantCulture) : "-";
+}

@@ -1,0 +1,34 @@
+using System.Net;
+
+namespace Agent.Hub;
+
+/// <summary>How a hub is put on the wire.</summary>
+public sealed record HubServerOptions
+{
+    /// <summary>Certificates, registry and logs; made at the first start.</summary>
+    public required string DataDirectory { get; init; }
+
+    /// <summary>At least this many identities. Default 2, so that one can be mistaken for the other.</summary>
+    public int Devices { get; init; } = 2;
+
+    /// <summary>Where to listen. Default: this machine only.</summary>
+    public IPAddress Bind { get; init; } = IPAddress.Loopback;
+
+    /// <summary>MQTT over TLS. 0 = any free port.</summary>
+    public int Port { get; init; } = 8883;
+
+    /// <summary>
+    /// How long a client may take from TCP to CONNECT. Default 30 s, the vendor's figure for its MQTT 5 preview; for 3.1.1
+    /// none is known (facts/iothub.md §1.2).
+    /// </summary>
+    public TimeSpan ConnectWithin { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Grace, skew, tier.</summary>
+    public HubOptions Hub { get; init; } = new();
+
+    /// <summary>The only clock. Default: the system's.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Where the line per event goes; null = nowhere.</summary>
+    public TextWriter? Lines { get; init; }
+}

@@ -1,0 +1,308 @@
+using System.Buffers;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+
+namespace Agent.Wire;
+
+// The portable engine: one socket, SslStream over IdleStream, one read loop, one write loop that exists only while
+// there is something to write. Used by both ends.
+//
+// Waiting is done with a zero-byte read and no buffer; a buffer is rented when data is there and kept only while a
+// partial packet waits. It grows by doubling as bytes arrive, never by a length the peer announced. A server's read
+// loop pauses while a stuck write fills half the outbound bound: a peer that does not read is not read from either.
+//
+// The end, whoever decides it: a reader waiting for data is woken by shutting the receiving side; the handler hears
+// of it; a graceful close writes what is left, sends close_notify and FIN, and reads until the peer's FIN, because
+// closing with unread data would turn the FIN into a reset and cost the peer our last words. All that has
+// CloseLinger of time, then the socket is dropped, which also frees whoever waits in it.
+
+/// <summary>Carries one session over a socket, with TLS or without.</summary>
+internal sealed class PortableLink : ITransport
+{
+    private const int ReadBytes = 16 * 1024;
+    private const int SmallBytes = 256;
+    private const int DrainBytesMax = 1 << 20;
+
+    private readonly Socket _socket;
+    private readonly Session _session;
+    private readonly TimeSpan _closeLinger;
+    private readonly TimeProvider _time;
+    private readonly IdleStream _inner;
+    private Stream _stream;
+    private volatile Task _writing = Task.CompletedTask;
+    private ITimer? _linger;
+    private int _lingerArmed;
+    private int _dropped;
+
+    public PortableLink(Socket socket, Session session, TimeSpan closeLinger, TimeProvider time)
+    {
+        _socket = socket;
+        _session = session;
+        _closeLinger = closeLinger;
+        _time = time;
+        _inner = new IdleStream(socket);
+        _stream = _inner;
+        session.Attach(this);
+    }
+
+    /// <summary>Completes when bytes or the end have arrived; holds nothing meanwhile.</summary>
+    public ValueTask<int> WaitReadableAsync() => _inner.ReadAsync(Memory<byte>.Empty);
+
+    public Task SecureAsServerAsync(SslServerAuthenticationOptions options)
+    {
+        var tls = new SslStream(_inner, leaveInnerStreamOpen: true);
+        _stream = tls;
+        return tls.AuthenticateAsServerAsync(options);
+    }
+
+    public Task SecureAsClientAsync(CheckedTlsStream tls, SslClientAuthenticationOptions options, CancellationToken cancel)
+    {
+        _stream = tls;
+        return tls.AuthenticateAsClientAsync(options, cancel);
+    }
+
+    public CheckedTlsStream NewClientTls() => new(_inner);
+
+    /// <summary>Reads and feeds until the session ends, tells the handler, closes. Never throws.</summary>
+    public async Task RunAsync()
+    {
+        byte[]? buffer = null;
+        int held = 0;
+        try
+        {
+            while (_session.IsOpen)
+            {
+                buffer = Rest(buffer, held);
+                await _stream.ReadAsync(Memory<byte>.Empty).ConfigureAwait(false);
+                buffer = Roomy(buffer, held);
+                int count = await _stream.ReadAsync(buffer.AsMemory(held)).ConfigureAwait(false);
+                if (count == 0)
+                {
+                    _session.OnPeerClosed();
+                    break;
+                }
+
+                held += count;
+                int used = _session.Feed(buffer.AsSpan(0, held));
+                held -= used;
+                if (held > 0 && used > 0)
+                {
+                    buffer.AsSpan(used, held).CopyTo(buffer);
+                }
+
+                // Once ended there is no waiting here: the close has its own limit of time.
+                Task writing = _writing;
+                if (_session.IsOpen && !writing.IsCompleted && _session.PausesReading)
+                {
+                    await writing.ConfigureAwait(false);
+                }
+            }
+        }
+        catch (Exception fault)
+        {
+            _session.OnFailed(EndFor(fault), fault);
+        }
+
+        if (buffer is not null)
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        _session.Finish();
+        await CloseAsync().ConfigureAwait(false);
+    }
+
+    public void RequestWrite() => _writing = WriteAsync();
+
+    public void RequestEnd()
+    {
+        if (_session.EndsWithReset)
+        {
+            Drop();
+            return;
+        }
+
+        ArmLinger();
+        try
+        {
+            _socket.Shutdown(SocketShutdown.Receive);
+        }
+        catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
+        {
+            // The connection is down already, so the reader has been woken by that.
+        }
+    }
+
+    /// <summary>Closes the socket under everything at once, with a reset. Whoever waits in it gets an exception.</summary>
+    public void Drop()
+    {
+        if (Interlocked.Exchange(ref _dropped, 1) != 0)
+        {
+            return;
+        }
+
+        try
+        {
+            _socket.LingerState = new LingerOption(true, 0);
+        }
+        catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
+        {
+            // No longer connected: nothing left to reset.
+        }
+
+        _socket.Dispose();
+    }
+
+    /// <summary>Names what an exception of socket or TLS stream means for an established connection.</summary>
+    private SessionEnd EndFor(Exception fault)
+    {
+        Exception cause = fault is IOException { InnerException: SocketException inner } ? inner : fault;
+        return cause switch
+        {
+            SocketException
+            {
+                SocketErrorCode: SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.Shutdown
+            } => SessionEnd.PeerReset,
+            SocketException or ObjectDisposedException => SessionEnd.NetworkFailed,
+            IOException or AuthenticationException when _stream is SslStream => SessionEnd.TlsFailed,
+            _ => SessionEnd.NetworkFailed,
+        };
+    }
+
+    /// <summary>Before waiting: gives the buffer back, or moves the little that is held into a little one.</summary>
+    private static byte[]? Rest(byte[]? buffer, int held)
+    {
+        if (buffer is null || (held > 0 && buffer.Length <= Math.Max(SmallBytes, held * 4)))
+        {
+            return buffer;
+        }
+
+        byte[]? small = null;
+        if (held > 0)
+        {
+            small = ArrayPool<byte>.Shared.Rent(Math.Max(SmallBytes, held));
+            buffer.AsSpan(0, held).CopyTo(small);
+        }
+
+        ArrayPool<byte>.Shared.Return(buffer);
+        return small;
+    }
+
+    /// <summary>Before reading: room for as much again as is held, and at least one TLS record.</summary>
+    private static byte[] Roomy(byte[]? buffer, int held)
+    {
+        int wanted = held + Math.Max(ReadBytes - SmallBytes, held);
+        if (buffer is not null && buffer.Length >= wanted)
+        {
+            return buffer;
+        }
+
+        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(ReadBytes, wanted));
+        if (buffer is not null)
+        {
+            buffer.AsSpan(0, held).CopyTo(larger);
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        return larger;
+    }
+
+    private async Task WriteAsync()
+    {
+        try
+        {
+            while (_session.TakeOutbound(out byte[] buffer, out int count))
+            {
+                try
+                {
+                    await _stream.WriteAsync(buffer.AsMemory(0, count)).ConfigureAwait(false);
+                }
+                finally
+                {
+                    ArrayPool<byte>.Shared.Return(buffer);
+                }
+            }
+        }
+        catch (Exception fault)
+        {
+            _session.OnFailed(EndFor(fault), fault);
+        }
+    }
+
+    private async Task CloseAsync()
+    {
+        try
+        {
+            if (IsWorthFarewell())
+            {
+                ArmLinger();
+                await SayFarewellAsync().ConfigureAwait(false);
+            }
+        }
+        catch (Exception)
+        {
+            // The peer or the linger time cut the farewell short; the reason of the end stands as it was named.
+        }
+
+        if (_session.EndsWithReset)
+        {
+            Drop();
+        }
+
+        _socket.Dispose();
+        await _writing.ConfigureAwait(false);
+        _session.DropOutbound();
+        if (_linger is { } linger)
+        {
+            await linger.DisposeAsync().ConfigureAwait(false);
+        }
+
+        await _stream.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private bool IsWorthFarewell() => !_session.EndsWithReset && _session.End is not (
+        SessionEnd.PeerClosed or SessionEnd.PeerClosedInPacket or SessionEnd.PeerReset or SessionEnd.TlsFailed
+        or SessionEnd.TlsHandshakeFailed or SessionEnd.NetworkFailed);
+
+    private async Task SayFarewellAsync()
+    {
+        await _writing.ConfigureAwait(false);
+
+        // What a batch still held back; no send is accepted any more, so nobody else writes now.
+        await WriteAsync().ConfigureAwait(false);
+        if (_stream is SslStream { IsAuthenticated: true } tls)
+        {
+            await tls.ShutdownAsync().ConfigureAwait(false);
+        }
+
+        _socket.Shutdown(SocketShutdown.Send);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(ReadBytes);
+        try
+        {
+            for (int drained = 0; drained < DrainBytesMax;)
+            {
+                int count = await _socket.ReceiveAsync(buffer, SocketFlags.None).ConfigureAwait(false);
+                if (count == 0)
+                {
+                    break;
+                }
+
+                drained += count;
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    private void ArmLinger()
+    {
+        if (Interlocked.Exchange(ref _lingerArmed, 1) == 0)
+        {
+            _linger = _time.CreateTimer(
+                static link => ((PortableLink)link!).Drop(), this, _closeLinger, Timeout.InfiniteTimeSpan);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+namespace Agent.Wire;
+
+// What server and client sessions share: bytes in become calls on a handler, calls to send become bytes in one
+// bounded buffer, and the first reason to end wins. There is no socket here: an engine (PortableLink today, one on
+// libssl later) feeds and drains it through ITransport and the members under "for the engine".
+//
+// Replies made while Feed runs gather in the buffer and go out in one write when Feed is done; this is where a batch
+// of acknowledgements becomes cheap (facts/limits.md B: 10 to 30 times). An idle session holds no buffer at all.
+// Feed and Finish are called by one reader, so handler calls never overlap; sends and Close come from any thread.
+
+/// <summary>One MQTT connection seen from one end: protocol rules, outbound buffer and the reason it ended.</summary>
+public abstract partial class Session
+{
+    private readonly Lock _gate = new();
+    private readonly SessionLimits _limits;
+    private readonly TimeProvider _time;
+    private ITransport? _transport;
+    private bool _feeding;
+    private bool _midPacket;
+    private bool _finished;
+    private volatile SessionEnd _end;
+    private volatile bool _reset;
+    private long _lastInboundMs;
+
+    private protected Session(SessionLimits limits, TimeProvider time, object? tag)
+    {
+        _limits = limits;
+        _time = time;
+        Tag = tag;
+        OpenedMs = time.NowMs();
+        _lastInboundMs = OpenedMs;
+    }
+
+    /// <summary>Whatever the owner wants to find again in handler calls.</summary>
+    public object? Tag { get; set; }
+
+    /// <summary>Why the session ended; None while it is open.</summary>
+    public SessionEnd End => _end;
+
+    /// <summary>Whether nothing has ended the session yet.</summary>
+    public bool IsOpen => _end == SessionEnd.None;
+
+    /// <summary>What a handler threw, or what the network said, when the end has such a cause; for logs.</summary>
+    public Exception? Fault { get; private set; }
+
+    /// <summary>When the session began, milliseconds on the <see cref="WireClock.NowMs"/> clock.</summary>
+    public long OpenedMs { get; }
+
+    /// <summary>
+    /// When the last whole packet came in, milliseconds on the <see cref="WireClock.NowMs"/> clock. Half a packet
+    /// does not count: a keep-alive judged by this ends a peer that stalls inside one.
+    /// </summary>
+    public long LastInboundMs => Volatile.Read(ref _lastInboundMs);
+
+    /// <summary>For the engine: whether the end must be a reset (RST), dropping what is unsent.</summary>
+    public bool EndsWithReset => _reset;
+
+    /// <summary>For the engine: sets who carries the bytes, before anything else is called.</summary>
+    public void Attach(ITransport transport) => _transport = transport;
+
+    /// <summary>
+    /// For the engine: takes received bytes, calls the handler for every whole packet, and asks for one write of all
+    /// replies. Stops early once the session has ended.
+    /// </summary>
+    /// <returns>Bytes consumed; the rest is the beginning of a packet and must be fed again with more behind it.</returns>
+    public int Feed(ReadOnlySpan<byte> bytes)
+    {
+        lock (_gate)
+        {
+            _feeding = true;
+        }
+
+        int used = 0;
+        try
+        {
+            used = FeedPackets(bytes);
+        }
+        catch (Exception fault)
+        {
+            Fault = fault;
+            TryEnd(SessionEnd.HandlerFailed, reset: false);
+        }
+
+        bool write;
+        lock (_gate)
+        {
+            _feeding = false;
+            write = StartsWriting();
+        }
+
+        if (write)
+        {
+            _transport!.RequestWrite();
+        }
+
+        return used;
+    }
+
+    /// <summary>For the engine: the peer closed its side (FIN).</summary>
+    public void OnPeerClosed() => TryEnd(_midPacket ? SessionEnd.PeerClosedInPacket : PeerClosedEnd, reset: false);
+
+    /// <summary>For the engine: the connection broke.</summary>
+    public void OnFailed(SessionEnd end, Exception? fault)
+    {
+        if (TryEnd(end, reset: false))
+        {
+            Fault = fault;
+        }
+    }
+
+    /// <summary>For the engine: reading is over; tells the handler, once.</summary>
+    public void Finish()
+    {
+        if (_finished)
+        {
+            return;
+        }
+
+        _finished = true;
+        OnPeerClosed();
+        try
+        {
+            NotifyClosed(_end);
+        }
+        catch (Exception fault)
+        {
+            Fault ??= fault;
+        }
+    }
+
+    private protected abstract bool IsServer { get; }
+
+    /// <summary>What a FIN between packets means to this side.</summary>
+    private protected virtual SessionEnd PeerClosedEnd => SessionEnd.PeerClosed;
+
+    /// <summary>Largest packet body accepted now, bytes.</summary>
+    private protected virtual int BodyBytesMax(SessionLimits limits) => limits.BodyBytesMax;
+
+    /// <summary>One whole packet: check the order of things and call the handler.</summary>
+    private protected abstract void OnFrame(in Frame frame);
+
+    private protected abstract void NotifyClosed(SessionEnd end);
+
+    /// <summary>Ends the session; the first reason wins, though a later reset still hurries the close.</summary>
+    /// <returns>Whether this call ended it.</returns>
+    private protected bool TryEnd(SessionEnd end, bool reset)
+    {
+        bool wake;
+        bool first;
+        lock (_gate)
+        {
+            first = _end == SessionEnd.None;
+            bool hurries = reset && !_reset;
+            if (!first && !hurries)
+            {
+                return false;
+            }
+
+            _reset |= reset;
+            if (first)
+            {
+                _end = end;
+            }
+
+            // While Feed runs nobody needs waking: its caller looks at IsOpen afterwards.
+            wake = !_feeding;
+        }
+
+        if (wake)
+        {
+            _transport?.RequestEnd();
+        }
+
+        return first;
+    }
+
+    private int FeedPackets(ReadOnlySpan<byte> bytes)
+    {
+        int used = 0;
+        while (used < bytes.Length && IsOpen)
+        {
+            ReadStatus status = MqttReader.ReadFrame(bytes[used..], BodyBytesMax(_limits), out Frame frame);
+            if (status == ReadStatus.NeedMore)
+            {
+                break;
+            }
+
+            if (status != ReadStatus.Ok)
+            {
+                TryEnd(status == ReadStatus.TooLarge ? SessionEnd.TooLarge : SessionEnd.Malformed, reset: false);
+                break;
+            }
+
+            used += frame.TotalBytes;
+            Volatile.Write(ref _lastInboundMs, _time.NowMs());
+            OnFrame(frame);
+        }
+
+        _midPacket = used < bytes.Length;
+        return used;
+    }
+}

@@ -1,0 +1,99 @@
+using Agent.Hub;
+
+namespace Agent.World;
+
+/// <summary>Everything counted about one fleet. Shards count for themselves and are merged by addition.</summary>
+public sealed class FleetStatistics
+{
+    private const int PageSeconds = 4096;
+    private readonly List<int[]?> connectPages = [];
+
+    public long Connects { get; set; }
+    public long Renewals { get; set; }
+    public long Drops { get; set; }
+    public long Refusals { get; set; }
+    public long Heartbeats { get; set; }
+    public long MessagesBilled { get; set; }
+    public long DownMs { get; set; }
+    public long[] ByReason { get; } = new long[256];
+    public long[] LogRecords { get; } = new long[LogKinds.Count];
+    public Histogram Periods { get; } = new();
+    public Histogram Gaps { get; } = new();
+
+    /// <summary>Counts a CONNECT that reached the hub, for the busiest second.</summary>
+    public void CountConnectPacket(long nowMs)
+    {
+        int second = (int)(nowMs / 1000);
+        int page = second / PageSeconds;
+        while (connectPages.Count <= page)
+        {
+            connectPages.Add(null);
+        }
+
+        (connectPages[page] ??= new int[PageSeconds])[second % PageSeconds]++;
+    }
+
+    /// <summary>CONNECT packets at the hub in a second.</summary>
+    public int ConnectPackets(int second)
+    {
+        int page = second / PageSeconds;
+        return page < connectPages.Count && connectPages[page] is { } counts ? counts[second % PageSeconds] : 0;
+    }
+
+    /// <summary>The busiest second.</summary>
+    public int ConnectsPerSecondMax()
+    {
+        int max = 0;
+        foreach (int[]? page in connectPages)
+        {
+            foreach (int count in page ?? [])
+            {
+                max = Math.Max(max, count);
+            }
+        }
+
+        return max;
+    }
+
+    /// <summary>Adds another shard's counts.</summary>
+    public void Merge(FleetStatistics other)
+    {
+        Connects += other.Connects;
+        Renewals += other.Renewals;
+        Drops += other.Drops;
+        Refusals += other.Refusals;
+        Heartbeats += other.Heartbeats;
+        MessagesBilled += other.MessagesBilled;
+        DownMs += other.DownMs;
+        Periods.Merge(other.Periods);
+        Gaps.Merge(other.Gaps);
+        for (int i = 0; i < ByReason.Length; i++)
+        {
+            ByReason[i] += other.ByReason[i];
+        }
+
+        for (int i = 0; i < LogRecords.Length; i++)
+        {
+            LogRecords[i] += other.LogRecords[i];
+        }
+
+        for (int page = 0; page < other.connectPages.Count; page++)
+        {
+            if (other.connectPages[page] is not { } theirs)
+            {
+                continue;
+            }
+
+            while (connectPages.Count <= page)
+            {
+                connectPages.Add(null);
+            }
+
+            int[] mine = connectPages[page] ??= new int[PageSeconds];
+            for (int i = 0; i < mine.Length; i++)
+            {
+                mine[i] += theirs[i];
+            }
+        }
+    }
+}

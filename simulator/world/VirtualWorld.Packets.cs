@@ -1,0 +1,172 @@
+using Agent.Fleet;
+using Agent.Hub;
+
+namespace Agent.World;
+
+// What arrives: packets at the hub and at the device, each looked at when it gets there, and the hub's own deadlines.
+public sealed partial class VirtualWorld
+{
+    private void OnHubDeadline(FleetRun fleet, int local, ref ClientState device, long atMs)
+    {
+        if (!device.IsTimer(HubTimer, atMs))
+        {
+            return;
+        }
+
+        device.ClearTimer(HubTimer);
+        if (HubRests(local, out long untilMs))
+        {
+            ArmHub(local, ref device, untilMs);
+            return;
+        }
+
+        Reason reason = hub.OnDeadline(time.NowMs, local, out int link);
+        if (reason == Reason.None)
+        {
+            ArmHub(local, ref device, hub.DeadlineMs(time.NowMs, local));
+        }
+        else if (link == device.Link)
+        {
+            CloseByHub(fleet, local, ref device, reason);
+        }
+    }
+
+    // The hub closes the device's present connection: the world's books first, then the FIN on its way.
+    private void CloseByHub(FleetRun fleet, int local, ref ClientState device, Reason reason, bool reset = false)
+    {
+        EndConnection(fleet, local, ref device, time.NowMs, reason);
+        Note(fleet, local, ref device, Seen.Close, byHub: true, reason: reason);
+        Push(downMs, local, reset ? EventKind.ResetAtDevice : EventKind.FinAtDevice, device.Link);
+    }
+
+    private void OnConnectAtHub(FleetRun fleet, int local, ref ClientState device)
+    {
+        if (!Delivers(local))
+        {
+            GiveUpLater(fleet, local, ref device, dialMs + upMs);
+            return;
+        }
+
+        fleet.Statistics.CountConnectPacket(time.NowMs);
+        if (TryRefuseByFault(local, out ConnectReply reply))
+        {
+            Answer(fleet, local, ref device, reply);
+            return;
+        }
+
+        ulong draw = Randomness.Draw(scenario.Seed, fleet.GlobalIndex(local, shard, shardCount), 0x8000_0000u | device.Link);
+        var request = new ConnectRequest(
+            local, device.Link, IsKeyGood(local), device.TokenExpiry * 1000L,
+            fleet.Fields.KeepAliveSeconds, fleet.Fields.CleanSession, (uint)draw);
+        reply = hub.OnConnect(time.NowMs, Scenario.EpochUtcMs + time.NowMs, request);
+        Answer(fleet, local, ref device, reply);
+    }
+
+    private void Answer(FleetRun fleet, int local, ref ClientState device, in ConnectReply reply)
+    {
+        if (!reply.Accepted)
+        {
+            fleet.Statistics.Refusals++;
+            fleet.Statistics.ByReason[(byte)reply.Refusal]++;
+            Push(
+                downMs, local,
+                reply.Code == ConnectReply.HangUp ? EventKind.HungUpAtDevice : EventKind.Connack0 + reply.Code, device.Link);
+            return;
+        }
+
+        FleetStatistics statistics = fleet.Statistics;
+        statistics.Connects++;
+        EndConnection(fleet, local, ref device, time.NowMs, reply.OlderReason); // Only if the books still had one open.
+        long upAtMs = time.NowMs + downMs;
+        long gapMs = upAtMs - device.EndedAtMs;
+        device.UpAfterMs = (uint)Math.Min(gapMs, uint.MaxValue);
+        device.Flags |= DeviceFlags.Up;
+        statistics.DownMs += gapMs;
+        if (device.Has(DeviceFlags.HasEnded))
+        {
+            statistics.Gaps.Add(gapMs);
+        }
+
+        hub.SetSpeaks(local, speaks: true, time.NowMs);
+        OnHubAccepted(local, ref device);
+        ArmHub(local, ref device, hub.DeadlineMs(time.NowMs, local));
+        Push(downMs, local, reply.SessionPresent ? EventKind.Connack0SessionPresent : EventKind.Connack0, device.Link);
+    }
+
+    private void OnConnack(EventKind kind, FleetRun fleet, int local, ref ClientState device)
+    {
+        if (device.Phase != Phase.AwaitingConnack)
+        {
+            return;
+        }
+
+        if (!Delivers(local))
+        {
+            GiveUpLater(fleet, local, ref device, dialMs + upMs + downMs);
+            return;
+        }
+
+        bool present = kind == EventKind.Connack0SessionPresent;
+        byte code = present ? (byte)0 : (byte)(kind - EventKind.Connack0);
+        Note(fleet, local, ref device, Seen.Connack, byHub: true, code: code);
+        if (code != 0)
+        {
+            Reason refusal = code == 3 ? Reason.RefusedUnavailable : Reason.TokenRefused;
+            Note(fleet, local, ref device, Seen.Close, byHub: true, reason: refusal);
+        }
+
+        Begin(fleet, local);
+        fleet.Model.OnConnack(ref device, turn, code, present);
+        if (code == 0 && (fleet.Plan.Timeline || IsImpaired(local)))
+        {
+            GoLive(fleet, local, ref device);
+        }
+
+        Carry(fleet, local, ref device);
+    }
+
+    private void OnGoodbye(int local, ref ClientState device, Pending next)
+    {
+        if (!Delivers(local))
+        {
+            hub.SetSilent(local, next.Link);
+            return;
+        }
+
+        hub.OnDisconnect(time.NowMs, local, next.Link);
+        if (device.Link == next.Link)
+        {
+            Push(downMs, local, EventKind.OwnCloseDone, next.Link);
+        }
+    }
+
+    private void OnPeerClosed(FleetRun fleet, int local, ref ClientState device, bool reset)
+    {
+        if (!Delivers(local))
+        {
+            return; // The device will learn when it next sends: VirtualWorld.Live.
+        }
+
+        device.Flags &= ~DeviceFlags.Open;
+        EndLive(local, ref device);
+        Begin(fleet, local);
+        if (device.Phase == Phase.AwaitingConnack)
+        {
+            fleet.Model.OnAttemptFailed(ref device, turn, DialFault.Refused);
+        }
+        else if (device.Phase is Phase.Connected or Phase.Renewing)
+        {
+            fleet.Model.OnClosed(ref device, turn, reset);
+        }
+
+        Carry(fleet, local, ref device);
+    }
+
+    private void AttemptFailed(FleetRun fleet, int local, ref ClientState device, DialFault fault)
+    {
+        device.Flags &= ~DeviceFlags.Open;
+        Begin(fleet, local);
+        fleet.Model.OnAttemptFailed(ref device, turn, fault);
+        Carry(fleet, local, ref device);
+    }
+}

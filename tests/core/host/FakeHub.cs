@@ -1,0 +1,104 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Agent.Wire;
+
+namespace Agent.Tests.Host;
+
+/// <summary>A TLS server on loopback that accepts and acknowledges, and writes down what it saw.</summary>
+internal sealed class FakeHub : IServerHandler, IAsyncDisposable
+{
+    private readonly X509Certificate2 _authority;
+    private readonly MqttServer _server;
+    private ServerSession? _latest;
+
+    public FakeHub()
+    {
+        using ECDsa authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        CertificateRequest request = new("CN=test root", authorityKey, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+        DateTimeOffset start = DateTimeOffset.UtcNow.AddHours(-1);
+        _authority = request.CreateSelfSigned(start, start.AddDays(1));
+        _server = MqttServer.Start(
+            new IPEndPoint(IPAddress.Loopback, 0), this, new ServerOptions { Tls = new TlsServer(NewServerCertificate(start)) });
+        Roots = [X509CertificateLoader.LoadCertificate(_authority.Export(X509ContentType.Cert))];
+    }
+
+    public X509Certificate2Collection Roots { get; }
+
+    public int Port => _server.LocalEndPoint.Port;
+
+    /// <summary>CONNACK code for the next CONNECT and all after it.</summary>
+    public byte Code { get; set; }
+
+    /// <summary>False: PINGREQ stays unanswered.</summary>
+    public bool AnswersPings { get; set; } = true;
+
+    public ConcurrentQueue<(string ClientId, string UserName, string Password)> Connects { get; } = new();
+
+    public ConcurrentQueue<string> Topics { get; } = new();
+
+    public SemaphoreSlim Pings { get; } = new(0);
+
+    /// <summary>Reasons of ended connections, in order.</summary>
+    public ConcurrentQueue<SessionEnd> Ends { get; } = new();
+
+    public void Cut() => _latest!.Close();
+
+    public async ValueTask DisposeAsync()
+    {
+        await _server.DisposeAsync();
+        _authority.Dispose();
+        Pings.Dispose();
+    }
+
+    public void OnConnect(ServerSession session, in ConnectPacket packet)
+    {
+        _latest = session;
+        Connects.Enqueue((Text(packet.ClientId), Text(packet.UserName), Text(packet.Password)));
+        session.SendConnack(Code, sessionPresent: false);
+    }
+
+    public void OnPublish(ServerSession session, in PublishPacket packet)
+    {
+        Topics.Enqueue(Text(packet.Topic));
+        session.SendPuback(packet.PacketId);
+    }
+
+    public void OnPing(ServerSession session)
+    {
+        Pings.Release();
+        if (AnswersPings)
+        {
+            session.SendPingresp();
+        }
+    }
+
+    public void OnPuback(ServerSession session, ushort packetId) => throw new NotSupportedException();
+
+    public void OnSubscribe(ServerSession session, in SubscribePacket packet) => throw new NotSupportedException();
+
+    public void OnUnsubscribe(ServerSession session, in UnsubscribePacket packet) => throw new NotSupportedException();
+
+    public void OnDisconnect(ServerSession session)
+    {
+        // Ends shows it.
+    }
+
+    public void OnClosed(ServerSession session, SessionEnd end) => Ends.Enqueue(end);
+
+    private static string Text(ReadOnlySpan<byte> bytes) => Encoding.UTF8.GetString(bytes);
+
+    private X509Certificate2 NewServerCertificate(DateTimeOffset start)
+    {
+        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        CertificateRequest request = new("CN=localhost", key, HashAlgorithmName.SHA256);
+        SubjectAlternativeNameBuilder names = new();
+        names.AddDnsName("localhost");
+        request.CertificateExtensions.Add(names.Build());
+        using X509Certificate2 signed = request.Create(_authority, start, start.AddDays(1), [1, 2, 3]);
+        return signed.CopyWithPrivateKey(key);
+    }
+}
