@@ -9,8 +9,6 @@ internal static class Summary
 {
     private const int FaultsShownMax = 20;
 
-    // Source and documentation part where their periods differ by more than a connection's own gap.
-
     private static readonly string[] Columns =
     [
         "fleet", "SDK", "behaviour", "devices", "lifetime", "renewal", "period, median", "period, p5 to p95", "gap, median",

@@ -40,7 +40,7 @@ public sealed partial class SourceTests
 
     [Fact]
     public void No_source_line_is_wider_than_the_ratchet() =>
-        Repository.AssertNone(Places(Sources, line => line.Length > ColumnsMax(line))));
+        Repository.AssertNone(Places(Sources, line => line.Length > ColumnsMax(line)));
 
     private static int ColumnsMax(string line) =>
         line.Contains("[InlineData(", StringComparison.Ordinal) ? TestDataColumnsMax : LineColumnsMax;
