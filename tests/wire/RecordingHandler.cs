@@ -9,11 +9,24 @@ public class RecordingHandler : IServerHandler, IClientHandler
 {
     private readonly ConcurrentDictionary<int, TaskCompletionSource<SessionEnd>> _ends = new();
     private readonly ConcurrentDictionary<Session, int> _busy = new();
+    private readonly ConcurrentDictionary<string, TaskCompletionSource> _seen = new();
     private int _closedCount;
 
     public ConcurrentQueue<string> Calls { get; } = new();
 
     public int ClosedCount => _closedCount;
+
+    /// <summary>Completes when a call with this text has been written down, now or later.</summary>
+    public Task Seen(string call)
+    {
+        TaskCompletionSource seen = _seen.GetOrAdd(call, _ => NewSource());
+        if (Calls.Contains(call))
+        {
+            seen.TrySetResult();
+        }
+
+        return seen.Task;
+    }
 
     /// <summary>Set when two calls for one session overlapped, which must never happen.</summary>
     public bool Overlapped { get; private set; }
@@ -110,9 +123,20 @@ public class RecordingHandler : IServerHandler, IClientHandler
     private Busy Enter(Session session, string call)
     {
         Overlapped |= !_busy.TryAdd(session, 0);
-        Calls.Enqueue(call);
+        Remember(call);
         return new Busy(_busy, session);
     }
+
+    private void Remember(string call)
+    {
+        Calls.Enqueue(call);
+        if (_seen.TryGetValue(call, out TaskCompletionSource? seen))
+        {
+            seen.TrySetResult();
+        }
+    }
+
+    private static TaskCompletionSource NewSource() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private readonly struct Busy(ConcurrentDictionary<Session, int> busy, Session session) : IDisposable
     {
