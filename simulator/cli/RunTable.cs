@@ -11,25 +11,25 @@ public static class RunTable
     public static void Print(RunResult result, string path)
     {
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Out) });
-        console.Profile.Width = Math.Max(console.Profile.Width, 140);
+        console.Profile.Width = Math.Max(console.Profile.Width, 180); // A cut number is worse than a long line.
         if (result.Scenario.Title.Length > 0)
         {
             Console.WriteLine(result.Scenario.Title);
         }
 
         Table table = new Table().Border(TableBorder.Simple);
-        table.AddColumn("fleet");
+        table.AddColumn(new TableColumn("fleet").NoWrap());
         foreach (string column in (string[])
             ["devices", "connects", "renewals", "drops", "refusals", "period s", "p5..p95", "gap ms", "down s", "heartbeats", "max/s"])
         {
-            table.AddColumn(new TableColumn(column).RightAligned());
+            table.AddColumn(new TableColumn(column).RightAligned().NoWrap());
         }
 
         foreach (FleetResult fleet in result.Fleets)
         {
             FleetStatistics s = fleet.Statistics;
             table.AddRow(
-                Markup.Escape($"{fleet.Plan.Name} ({fleet.Plan.Sdk}, {fleet.Plan.Behaviour})"),
+                Markup.Escape(Title(fleet.Plan)),
                 Text(fleet.Plan.Count), Text(s.Connects), Text(s.Renewals), Text(s.Drops), Text(s.Refusals),
                 Text(fleet.PeriodSeconds(0.5)), $"{Text(fleet.PeriodSeconds(0.05))}..{Text(fleet.PeriodSeconds(0.95))}",
                 Text(fleet.GapMs(0.5)), Text(s.DownMs / 1000.0), Text(s.Heartbeats), Text(s.ConnectsPerSecondMax()));
@@ -47,6 +47,10 @@ public static class RunTable
             $"{result.Events} events in {result.WallSeconds:0.00} s, {result.Shards} shard(s), event hash {result.EventHash}"));
         PrintExpectations(result, path);
     }
+
+    private static string Title(FleetPlan plan) =>
+        (plan.Name == plan.Sdk ? plan.Name : $"{plan.Name} ({plan.Sdk})") +
+        (plan.Behaviour == "source" ? "" : $", {plan.Behaviour}");
 
     private static void PrintExpectations(RunResult result, string path)
     {
@@ -73,5 +77,5 @@ public static class RunTable
     }
 
     private static string Text(double? value) =>
-        value is { } number ? number.ToString("#,0.###", CultureInfo.InvariantCulture) : "-";
+        value is { } number ? number.ToString("#,0.##", CultureInfo.InvariantCulture) : "-";
 }
