@@ -3,7 +3,8 @@
 // When a hub restarts, everything that was connected comes back at once; what keeps the second wave from being as
 // tall as the first is randomness, not patience. The rule is full jitter: a delay drawn evenly from nothing to
 // min(max, min * 2^attempt), which spreads a fleet better than a fixed delay with a little noise on it. "Nothing"
-// is cut off at 100 ms, so that a device that draws badly many times in a row still cannot storm. Not chosen:
+// is cut off at 100 ms, so that a device that draws badly many times in a row still cannot storm. A fleet too large for
+// its hub's connection throttle is told to spread every attempt over ReconnectSpreadSeconds instead. Not chosen:
 // giving up (a device nobody visits must come back after any outage) and decorrelated jitter (needs the previous
 // delay, gains nothing here).
 namespace Agent.Core
@@ -32,7 +33,9 @@ namespace Agent.Core
                 ceiling *= 2;
             }
 
-            return ceiling < max ? (int)ceiling : max;
+            int backoff = ceiling < max ? (int)ceiling : max;
+            int spread = settings.ReconnectSpreadSeconds * 1000;
+            return backoff < spread ? spread : backoff;
         }
     }
 }

@@ -186,7 +186,7 @@ namespace Agent.Core
             {
                 Enter(SessionState.NoTime);
             }
-            else if (Attempts == 0)
+            else if (Attempts == 0 && settings.ReconnectSpreadSeconds == 0)
             {
                 StartConnecting(now);
             }

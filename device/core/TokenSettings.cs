@@ -50,6 +50,9 @@ namespace Agent.Core
         /// <summary>Seconds; the largest value either back-off setting may have.</summary>
         public const int BackoffSecondsLimit = 3600;
 
+        /// <summary>Seconds: one day.</summary>
+        public const int ReconnectSpreadSecondsMax = 86400;
+
         /// <summary>
         /// Seconds. Shorter pings cost more than they tell; M2Mqtt waits one period for the answer.
         /// </summary>
@@ -76,6 +79,7 @@ namespace Agent.Core
             SpreadPercent = draft.SpreadPercent;
             BackoffMinSeconds = draft.BackoffMinSeconds;
             BackoffMaxSeconds = draft.BackoffMaxSeconds;
+            ReconnectSpreadSeconds = draft.ReconnectSpreadSeconds;
             KeepAliveSeconds = draft.KeepAliveSeconds;
             HeartbeatIntervalSeconds = draft.HeartbeatIntervalSeconds;
         }
@@ -104,6 +108,13 @@ namespace Agent.Core
         /// </summary>
         public int BackoffMaxSeconds { get; }
 
+        /// <summary>
+        /// Seconds over which a fleet that comes back at once spreads its attempts, the first after power-on included;
+        /// 0 = as the back-off alone does. Devices divided by this is the rate the hub sees: choose it below the hub's
+        /// connection throttle.
+        /// </summary>
+        public int ReconnectSpreadSeconds { get; }
+
         /// <summary>Seconds; MQTT keep-alive in CONNECT.</summary>
         public int KeepAliveSeconds { get; }
 
@@ -126,6 +137,7 @@ namespace Agent.Core
         public int SpreadPercent = TokenSettings.SpreadPercentDefault;
         public int BackoffMinSeconds = TokenSettings.BackoffMinSecondsDefault;
         public int BackoffMaxSeconds = TokenSettings.BackoffMaxSecondsDefault;
+        public int ReconnectSpreadSeconds;
         public int KeepAliveSeconds = TokenSettings.KeepAliveSecondsDefault;
         public int HeartbeatIntervalSeconds = TokenSettings.HeartbeatIntervalSecondsDefault;
 
@@ -155,6 +167,8 @@ namespace Agent.Core
                 1, TokenSettings.BackoffSecondsLimit);
             InRange(found, "backoffMaxSeconds", BackoffMaxSeconds,
                 backoffGood ? BackoffMinSeconds : 1, TokenSettings.BackoffSecondsLimit);
+            InRange(found, "reconnectSpreadSeconds", ReconnectSpreadSeconds,
+                0, TokenSettings.ReconnectSpreadSecondsMax);
             InRange(found, "keepAliveSeconds", KeepAliveSeconds,
                 TokenSettings.KeepAliveSecondsMin, TokenSettings.KeepAliveSecondsMax);
             InRange(found, "heartbeatIntervalSeconds", HeartbeatIntervalSeconds,

@@ -112,7 +112,11 @@ public sealed class AgentClient : SdkModel
 
     private static TokenSettingsDraft Draft(ClientSettings client)
     {
-        var draft = new TokenSettingsDraft { HeartbeatIntervalSeconds = 0 }; // The world counts heartbeats in closed form.
+        var draft = new TokenSettingsDraft
+        {
+            HeartbeatIntervalSeconds = 0, // The world counts heartbeats in closed form.
+            ReconnectSpreadSeconds = client.ReconnectSpreadSeconds,
+        };
         if (client.LifetimeSeconds is { } lifetime)
         {
             draft.LifetimeSeconds = (int)Math.Min(lifetime, int.MaxValue);

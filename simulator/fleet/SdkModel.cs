@@ -31,6 +31,9 @@ public sealed record ClientSettings
     /// <summary>How long an application waits before it opens a client that gave up, ms.</summary>
     public long AppRetryAfterMs { get; init; } = 10_000;
 
+    /// <summary>Agent only: over how long a fleet that comes back at once spreads its attempts, seconds; 0 = not.</summary>
+    public int ReconnectSpreadSeconds { get; init; }
+
     /// <summary>Features the application uses besides telemetry.</summary>
     public Features Features { get; init; }
 }

@@ -283,6 +283,12 @@ public static class ScenarioReader
             throw new BadInputException($"{fleet.Path}.appRetryAfter: {entry.Id} comes back by itself; leave it out");
         }
 
+        long? reconnectSpreadMs = fleet.Duration("reconnectSpread", 0, DayMs);
+        if (reconnectSpreadMs is not null && entry.Id != "agent")
+        {
+            throw new BadInputException($"{fleet.Path}.reconnectSpread: {entry.Id} cannot be told to; allowed for: agent");
+        }
+
         long? keepAliveMs = fleet.Duration("keepAlive", 1000, 65_535_000);
         if (keepAliveMs is { } wholeKeepAlive && wholeKeepAlive % 1000 != 0)
         {
@@ -309,6 +315,7 @@ public static class ScenarioReader
             KeepAliveSeconds = (int?)(keepAliveMs / 1000),
             HeartbeatEveryMs = fleet.Duration("heartbeatEvery", 1000, MaxRunMs) ?? 0,
             AppRetryAfterMs = appRetryMs ?? 10_000,
+            ReconnectSpreadSeconds = (int)((reconnectSpreadMs ?? 0) / 1000),
             Features = features,
         };
     }

@@ -46,4 +46,29 @@ public sealed class BackoffTests
         Assert.Equal(0, perTenth[0]);
         Assert.All(perTenth[1..], count => Assert.InRange(count, 850, 1150));
     }
+
+    [Fact]
+    public void A_fleet_told_to_spread_comes_back_evenly_over_that_time_at_every_attempt()
+    {
+        TokenSettings settings = Build.Settings(reconnectSpread: 1000);
+        foreach (int attempt in (int[])[0, 3, 20])
+        {
+            int[] perTenth = new int[10];
+            for (uint device = 0; device < 10_000; device++)
+            {
+                perTenth[Math.Min(Backoff.DelayMs(settings, attempt, new SeededRandom(device)) / 100_000, 9)]++;
+            }
+
+            Assert.All(perTenth, count => Assert.InRange(count, 850, 1150));
+        }
+    }
+
+    [Fact]
+    public void Even_the_first_attempt_after_power_on_waits_when_the_fleet_is_told_to_spread()
+    {
+        var session = new Session(Build.Settings(reconnectSpread: 1000), new SeededRandom(5), 1);
+        session.OnNetworkUp(new Now(0, 1_800_000_000, true));
+        Assert.Equal(SessionState.BackingOff, session.State);
+        Assert.InRange(session.NextWakeMs, 100, 1_000_000);
+    }
 }

@@ -12,7 +12,8 @@ internal static class Build
         int spread = TokenSettings.SpreadPercentDefault,
         int backoffMin = TokenSettings.BackoffMinSecondsDefault,
         int backoffMax = TokenSettings.BackoffMaxSecondsDefault,
-        int heartbeat = TokenSettings.HeartbeatIntervalSecondsDefault)
+        int heartbeat = TokenSettings.HeartbeatIntervalSecondsDefault,
+        int reconnectSpread = 0)
     {
         TokenSettingsDraft draft = new()
         {
@@ -23,6 +24,7 @@ internal static class Build
             BackoffMinSeconds = backoffMin,
             BackoffMaxSeconds = backoffMax,
             HeartbeatIntervalSeconds = heartbeat,
+            ReconnectSpreadSeconds = reconnectSpread,
         };
         Assert.True(draft.TryBuild(out TokenSettings settings, out string[] problems), string.Join("; ", problems));
         return settings;
