@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace Agent.Hub;
 
@@ -62,7 +63,7 @@ public sealed class IotHub
     {
         this.options = options;
         this.log = log;
-        devices = new HubDevice[Math.Max(deviceCount, 4)];
+        devices = GC.AllocateArray<HubDevice>(Math.Max(deviceCount, 4), pinned: true);
         DeviceCount = deviceCount;
         bucketMilli = options.ConnectsPerSecondLimit * 1000L;
     }
@@ -81,11 +82,21 @@ public sealed class IotHub
     {
         if (DeviceCount == devices.Length)
         {
-            Array.Resize(ref devices, devices.Length * 2);
+            HubDevice[] larger = GC.AllocateArray<HubDevice>(devices.Length * 2, pinned: true);
+            devices.AsSpan(0, DeviceCount).CopyTo(larger);
+            devices = larger;
         }
 
         devices[DeviceCount] = default;
         return DeviceCount++;
+    }
+
+    /// <summary>Brings a device's state into the processor's cache ahead of its next event.</summary>
+    public unsafe void Fetch(int device)
+    {
+        byte* state = (byte*)Unsafe.AsPointer(ref devices[device]);
+        Sse.Prefetch0(state);
+        Sse.Prefetch0(state + Unsafe.SizeOf<HubDevice>() - 1);
     }
 
     /// <summary>The link that holds the identity, or -1.</summary>

@@ -57,12 +57,17 @@ public sealed class VirtualTime
     private readonly ulong[] occupied = new ulong[Levels * BucketsPerLevel / 64];
     private readonly List<Chunk[]> slabs = [];
     private Chunk[][] slabTable = [];
+    private readonly Action<int>? near;
     private int freeChunk = -1;
     private int drainChunk = -1;
     private int drainIndex;
 
-    public VirtualTime()
+    /// <param name="near">
+    /// Told the device of each event that will be due within a quarter of a second: time to fetch its state into the cache.
+    /// </param>
+    public VirtualTime(Action<int>? near = null)
     {
+        this.near = near;
         Array.Fill(buckets, new Bucket { Head = -1, Tail = -1 });
     }
 
@@ -77,6 +82,26 @@ public sealed class VirtualTime
 
     /// <summary>Bytes held for pending events, free chunks included.</summary>
     public long Bytes => (long)slabs.Count * ChunksPerSlab * Unsafe.SizeOf<Chunk>();
+
+    /// <summary>
+    /// Until when a driver in real time may sleep: the moment of the next event or an earlier one; long.MaxValue when there is
+    /// none.
+    /// </summary>
+    public long WakeMs
+    {
+        get
+        {
+            int slot = (int)(NowMs & 255);
+            if (buckets[slot].Head >= 0)
+            {
+                return NowMs;
+            }
+
+            int found = slot == 255 ? -1 : NextOccupied(0, slot + 1);
+            long wakeMs = found >= 0 ? (NowMs & ~255L) | (uint)found : NextHigherMs();
+            return wakeMs < 0 ? long.MaxValue : wakeMs;
+        }
+    }
 
     /// <summary>Asks for an event. A moment in the past is taken as now.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -209,6 +234,10 @@ public sealed class VirtualTime
                 {
                     Pending moved = chunk.Events[i];
                     Append(BucketOf(moved.AtMs), moved);
+                    if (level == 1)
+                    {
+                        near?.Invoke(moved.Device);
+                    }
                 }
 
                 int following = chunk.Next;
