@@ -1,8 +1,11 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Agent.Cli;
+using Agent.Drive;
 using Agent.Hub;
+using Agent.Verify;
 using Agent.World;
+using Command = System.CommandLine.Command;
 
 // The command line. Verbs are thin: they read their options here and live in cli/ and hub/.
 
@@ -25,8 +28,12 @@ RootCommand root = new(
     jsonOption,
     outOption,
     RunCommand(),
+    WireCommands.Fleet(jsonOption, seed => seed.Validators.Add(AtLeast(seed, 0))),
+    WireCommands.Merge(jsonOption),
     HubCommand(),
     TokenCommand(),
+    VerifyCommand(),
+    LogsVerb.Command(jsonOption),
     ListCommand(),
     BenchCommand(),
 };
@@ -68,9 +75,27 @@ Command RunCommand()
         Description = outOption.Description,
         HelpName = "DIR",
     };
-    var command = new Command("run", "Runs a scenario in virtual time and checks its expectations.") { scenario, seed, folder };
-    command.SetAction(parsed => RunVerb.Run(
-        parsed.GetRequiredValue(scenario), parsed.GetValue(seed), parsed.GetValue(folder), parsed.GetValue(jsonOption)));
+    var records = new Option<long>("--log-records")
+    {
+        Description = "Most records kept in connections.jsonl.",
+        HelpName = "N",
+        DefaultValueFactory = _ => RunVerb.RecordsKeptDefault,
+    };
+    var command = new Command("run", "Runs a scenario in virtual time, or on the wire, and checks its expectations.")
+    {
+        scenario, seed, folder, records,
+    };
+    var wire = new WireCommands();
+    wire.AddTo(command);
+    command.SetAction((parsed, cancellation) => wire.IsAsked(parsed)
+        ? WireVerb.RunAsync(
+            wire.Read(
+                parsed, parsed.GetRequiredValue(scenario), parsed.GetValue(seed), parsed.GetValue(folder),
+                parsed.GetValue(jsonOption)),
+            cancellation)
+        : Task.FromResult(RunVerb.Run(
+            parsed.GetRequiredValue(scenario), parsed.GetValue(seed), parsed.GetValue(folder), parsed.GetValue(records),
+            parsed.GetValue(jsonOption))));
     return command;
 }
 
@@ -101,9 +126,14 @@ Command HubCommand()
         Description = "Identities to have at least.",
         DefaultValueFactory = _ => 2,
     };
+    var scenario = new Option<string?>("--for")
+    {
+        Description = "Also an identity for each device of a scenario, and the scenario's hub options; for `fleet`.",
+        HelpName = "SCENARIO",
+    };
     var command = new Command("hub", "Serves a local IoT Hub until Ctrl-C: TLS 8883, SAS tokens really checked, Connections records.")
     {
-        port, httpPort, bind, data, devices,
+        port, httpPort, bind, data, devices, scenario,
     };
     command.SetAction((parsed, cancellation) =>
     {
@@ -115,6 +145,12 @@ Command HubCommand()
             Data = parsed.GetValue(data),
             Devices = parsed.GetValue(devices),
         };
+        if (parsed.GetValue(scenario) is { } path)
+        {
+            Scenario served = ScenarioReader.ReadFile(path);
+            options = options with { DeviceIds = DeviceKeys.Ids(served), Hub = served.Hub };
+        }
+
         TextWriter output = parsed.GetValue(jsonOption) ? new HubStartJson() : Console.Out;
         return HubVerb.RunAsync(options, output, Console.Error, cancellation);
     });
@@ -160,6 +196,22 @@ Command TokenCommand()
 
         return ExitCode.Done;
     });
+    return command;
+}
+
+Command VerifyCommand()
+{
+    var sdk = new Argument<string>("SDK") { Description = string.Join(", ", GenuineSdk.All.Select(one => one.Id)) };
+    var lifetime = new Option<double?>("--lifetime") { Description = "Of the token.", HelpName = "SECONDS" };
+    var margin = new Option<double?>("--margin") { Description = "How long before its end to renew.", HelpName = "SECONDS" };
+    var cases = new Option<string?>("--case") { Description = string.Join(",", VerifyCase.Names), HelpName = "NAMES" };
+    var command = new Command("verify", "Runs a genuine SDK and its model against a hub and lays their timelines side by side.")
+    {
+        sdk, lifetime, margin, cases,
+    };
+    command.SetAction((parsed, cancellation) => VerifyVerb.RunAsync(
+        parsed.GetRequiredValue(sdk), parsed.GetValue(lifetime), parsed.GetValue(margin), parsed.GetValue(cases),
+        parsed.GetValue(jsonOption), cancellation));
     return command;
 }
 

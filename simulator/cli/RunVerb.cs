@@ -10,8 +10,16 @@ namespace Agent.Cli;
 /// <summary><c>run SCENARIO</c> in virtual time.</summary>
 public static class RunVerb
 {
+    /// <summary>Records kept in connections.jsonl unless told otherwise: half a gigabyte.</summary>
+    public const long RecordsKeptDefault = 1_000_000;
+
     /// <summary>Reads, runs, prints, writes; returns the exit code.</summary>
-    public static int Run(string path, long? seed, string? outDirectory, bool json)
+    /// <param name="path">The scenario file.</param>
+    /// <param name="seed">Instead of the file's; null = the file's.</param>
+    /// <param name="outDirectory">Where the files go; null = nowhere.</param>
+    /// <param name="recordsKept">Most records written to connections.jsonl; the rest is counted and said.</param>
+    /// <param name="json">Result as JSON instead of a table.</param>
+    public static int Run(string path, long? seed, string? outDirectory, long recordsKept, bool json)
     {
         Scenario scenario = ScenarioReader.ReadFile(path);
         if (seed is { } given)
@@ -33,7 +41,7 @@ public static class RunVerb
 
         RunResult result = outDirectory is null
             ? Simulate(scenario, null)
-            : RunInto(scenario, outDirectory);
+            : RunInto(scenario, outDirectory, recordsKept);
         if (json)
         {
             JsonOutput.Print(result.Write);
@@ -51,13 +59,19 @@ public static class RunVerb
             scenario.Title.Length > 0 ? scenario.Title : "running",
             onProgress => Runner.Run(scenario, 0, onProgress, onLogRecord));
 
-    private static RunResult RunInto(Scenario scenario, string outDirectory)
+    private static RunResult RunInto(Scenario scenario, string outDirectory, long recordsKept)
     {
         Directory.CreateDirectory(outDirectory);
         RunResult result;
-        using (var records = new RecordFile(Path.Combine(outDirectory, "connections.jsonl")))
+        using (var records = new RecordFile(Path.Combine(outDirectory, "connections.jsonl"), recordsKept))
         {
             result = Simulate(scenario, records.Write);
+            if (records.Seen > recordsKept)
+            {
+                Console.Error.WriteLine(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"note: connections.jsonl holds the first {recordsKept} of {records.Seen} records; --log-records keeps more"));
+            }
         }
 
         JsonOutput.WriteFile(Path.Combine(outDirectory, "result.json"), result.Write);
@@ -67,15 +81,23 @@ public static class RunVerb
     }
 
     /// <summary>connections.jsonl of a virtual run.</summary>
-    private sealed class RecordFile(string path) : IDisposable
+    private sealed class RecordFile(string path, long recordsKept) : IDisposable
     {
         private readonly FileStream file = File.Create(path);
         private readonly ArrayBufferWriter<byte> buffer = new(1 << 17);
         private readonly ConnectionsWriter writer = new("LOCALHOST");
         private readonly Dictionary<FleetRun, byte[]> agents = [];
 
+        /// <summary>Records offered so far, kept or not.</summary>
+        public long Seen { get; private set; }
+
         public void Write(long nowMs, FleetRun fleet, int globalIndex, LogKind kind)
         {
+            if (Seen++ >= recordsKept)
+            {
+                return;
+            }
+
             if (!agents.TryGetValue(fleet, out byte[]? agent))
             {
                 agents[fleet] = agent = Encoding.UTF8.GetBytes(fleet.Fields.UserAgent);

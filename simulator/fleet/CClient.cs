@@ -13,6 +13,7 @@ public sealed class CClient(ClientSettings settings) : SdkModel(settings)
 {
     private const int RenewTimer = 0;
     private const int StepTimer = 1;
+    private const int AttemptStarted = 2;
     private const long ConnackWaitMs = 31_000;
     private const long PumpMs = 50;
 
@@ -95,6 +96,7 @@ public sealed class CClient(ClientSettings settings) : SdkModel(settings)
         else if (device.Phase == Phase.Renewing)
         {
             turn.Close(Reason.Renewal);
+            device.Attempt = 1; // To the retry control this is the first retry, the immediate one.
             Dial(ref device, turn);
         }
         else if (device.Phase == Phase.Waiting)
@@ -103,9 +105,14 @@ public sealed class CClient(ClientSettings settings) : SdkModel(settings)
         }
     }
 
-    private static void Dial(ref ClientState device, Turn turn) => turn.Dial(ref device, ConnackWaitMs);
+    private static void Dial(ref ClientState device, Turn turn)
+    {
+        device.SetTimer(AttemptStarted, turn.NowMs);
+        turn.Dial(ref device, ConnackWaitMs);
+    }
 
-    // The first retry at once, then int(min(2^(n-1), 30)·(1 + U(0, 0.05))) s: the truncation leaves jitter only at the cap.
+    // The first retry at once, then int(min(2^(n-1), 30)·(1 + U(0, 0.05))) s: the truncation leaves jitter only at the cap. Waits
+    // count from the beginning of the failed attempt and in whole seconds of the tick (iothub_client_retry_control.c).
     private static void Retry(ref ClientState device, Turn turn)
     {
         device.ClearTimer(RenewTimer);
@@ -119,6 +126,7 @@ public sealed class CClient(ClientSettings settings) : SdkModel(settings)
         }
 
         double seconds = Math.Min(Math.Pow(2, n - 1), 30) * (1 + (turn.Unit(ref device) * 0.05));
-        turn.Arm(ref device, StepTimer, (long)seconds * 1000);
+        long startedMs = device.TimerDueMs(AttemptStarted, turn.NowMs);
+        turn.Arm(ref device, StepTimer, (((startedMs / 1000) + (long)seconds) * 1000) - turn.NowMs);
     }
 }

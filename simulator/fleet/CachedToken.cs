@@ -10,7 +10,8 @@ internal static class CachedToken
     public static long Expiry(ref ClientState device, Turn turn, long lifetimeSeconds, double bufferShare)
     {
         double nowSeconds = turn.UtcMs / 1000.0;
-        long bufferSeconds = (long)(lifetimeSeconds * bufferShare);
+        double percent = Math.Round(bufferShare * 100); // The SDK's option is a whole percentage.
+        long bufferSeconds = (long)(lifetimeSeconds * percent / 100);
         return device.TokenExpiry != 0 && device.TokenExpiry - nowSeconds > bufferSeconds
             ? device.TokenExpiry
             : (long)Math.Round(nowSeconds + lifetimeSeconds, MidpointRounding.ToEven);

@@ -36,7 +36,7 @@ public enum DeviceFlags : byte
     ModelA = 16,
     /// <summary>Model's own.</summary>
     ModelB = 32,
-    /// <summary>The application wants to be asked to send when its next heartbeat is due.</summary>
+    /// <summary>The client wants to be told when the application's next heartbeat is due, stopped or waiting.</summary>
     WakeOnSend = 64,
     /// <summary>TCP is up as far as this client knows; its end has not been logged yet.</summary>
     Open = 128,
@@ -99,7 +99,10 @@ public struct ClientState
     }
 }
 
-/// <summary>Topic filters an SDK subscribes to (vendor's MQTT page); one bit each, so that a session is a byte.</summary>
+/// <summary>
+/// Topic filters an SDK subscribes to (vendor's MQTT page); one bit each, so that a session is a byte. The order of the bits is that
+/// of the filters in one SUBSCRIBE (facts: sdk-renewal §9, item 7 and §11, item 7).
+/// </summary>
 [Flags]
 public enum Topics : byte
 {
@@ -110,17 +113,17 @@ public enum Topics : byte
     TwinResponses = 2,
     /// <summary><c>$iothub/twin/PATCH/properties/desired/#</c></summary>
     DesiredPatches = 4,
-    /// <summary><c>$iothub/methods/POST/#</c></summary>
-    Methods = 8,
     /// <summary><c>$iothub/twin/#</c>, as nanoFramework asks for it.</summary>
-    AllTwin = 16,
+    AllTwin = 8,
+    /// <summary><c>$iothub/methods/POST/#</c></summary>
+    Methods = 16,
 }
 
 /// <summary>The text of <see cref="Topics"/>.</summary>
 public static class TopicNames
 {
     private static readonly Topics[] All =
-        [Topics.CloudToDevice, Topics.TwinResponses, Topics.DesiredPatches, Topics.Methods, Topics.AllTwin];
+        [Topics.CloudToDevice, Topics.TwinResponses, Topics.DesiredPatches, Topics.AllTwin, Topics.Methods];
 
     /// <summary>Filters of a set, in the order of their bits.</summary>
     public static IEnumerable<string> Filters(Topics topics, string deviceId)

@@ -6,14 +6,17 @@ namespace Agent.Fleet;
 //
 // It never renews on MQTT either; the published 85 % belongs to AMQP. Every open makes a new token, one second longer than
 // asked for. After a drop it tries at once, then with growing waits, and gives up for good when four minutes have passed.
+// The first open is open(true), as in every sample: the same waits and four minutes, but whatever the reason of the failure
+// (IotHubTransport.java:471-552); a reconnect ends at the first reason that is not retryable (:1490-1548).
 
 /// <summary>Java, version 2.</summary>
 public sealed class JavaClient(ClientSettings settings) : SdkModel(settings)
 {
     private const int RetryTimer = 0;
-    private const int ReconnectStarted = 1;
+    private const int RetriesStarted = 1;
     private const long ConnackWaitMs = 60_000;
     private const long OperationTimeoutMs = 240_000;
+    private const long PahoTimeoutMs = 30_000; // MqttConnectOptions.CONNECTION_TIMEOUT_DEFAULT
 
     /// <inheritdoc/>
     public override long LifetimeSeconds => Settings.LifetimeSeconds ?? 3600;
@@ -26,6 +29,12 @@ public sealed class JavaClient(ClientSettings settings) : SdkModel(settings)
         Settings.KeepAliveSeconds ?? 230, false, "2020-09-30",
         "com.microsoft.azure.sdk.iot.iot-device-client/2.5.1 (17.0; Linux; amd64)");
 
+    /// <inheritdoc/>
+    public override long TcpWaitMs => PahoTimeoutMs;
+
+    /// <inheritdoc/>
+    public override long TlsWaitMs => PahoTimeoutMs;
+
     /// <summary>paho pings when either direction was quiet for a period, and waits another one for the answer.</summary>
     public override PingPolicy Ping => new(
         PingRule.SinceEither, Connect.KeepAliveSeconds * 1000L, Connect.KeepAliveSeconds * 1000L);
@@ -34,6 +43,7 @@ public sealed class JavaClient(ClientSettings settings) : SdkModel(settings)
     public override void OnStart(ref ClientState device, Turn turn)
     {
         device.Attempt = 0;
+        device.SetTimer(RetriesStarted, turn.NowMs);
         Dial(ref device, turn);
     }
 
@@ -48,10 +58,9 @@ public sealed class JavaClient(ClientSettings settings) : SdkModel(settings)
         {
             device.Phase = Phase.Connected;
             device.Attempt = 0;
-            device.Flags |= DeviceFlags.EverConnected;
             Subscribe(ref device, turn);
         }
-        else if (code is 3 or 5)
+        else if (code is 3 or 5 || !device.Has(DeviceFlags.EverConnected))
         {
             // 5 counts as retryable for as long as the client holds a key, which it does here.
             Retry(ref device, turn);
@@ -63,13 +72,23 @@ public sealed class JavaClient(ClientSettings settings) : SdkModel(settings)
     }
 
     /// <inheritdoc/>
-    public override void OnAttemptFailed(ref ClientState device, Turn turn, DialFault fault) => Retry(ref device, turn);
+    public override void OnAttemptFailed(ref ClientState device, Turn turn, DialFault fault)
+    {
+        if (fault == DialFault.Tls && device.Has(DeviceFlags.EverConnected))
+        {
+            turn.Stop(ref device, Reason.GaveUp); // An SSLException is none of the retryable ones (PahoExceptionTranslator).
+        }
+        else
+        {
+            Retry(ref device, turn);
+        }
+    }
 
     /// <inheritdoc/>
     public override void OnClosed(ref ClientState device, Turn turn, bool reset)
     {
-        device.Attempt = 0;
-        device.SetTimer(ReconnectStarted, turn.NowMs);
+        device.Attempt = 1; // The wait before the first attempt was none.
+        device.SetTimer(RetriesStarted, turn.NowMs);
         Dial(ref device, turn);
     }
 
@@ -84,43 +103,42 @@ public sealed class JavaClient(ClientSettings settings) : SdkModel(settings)
 
     private static void Dial(ref ClientState device, Turn turn) => turn.Dial(ref device, ConnackWaitMs);
 
-    // min(100 + (2^n - 1)·U[80,120), 10000) ms; the whole reconnect is bounded by the operation timeout. The first open is
-    // the application's call: it fails with an exception and is not repeated.
+    // Wait n (n = 0, 1, ..): none, then min(100 + (2^n - 1)·R, 10000) ms with R a whole number in [80, 120). The four minutes are
+    // looked at before a wait, not after it.
     private static void Retry(ref ClientState device, Turn turn)
     {
-        if (!device.Has(DeviceFlags.EverConnected))
+        if (turn.NowMs - device.TimerDueMs(RetriesStarted, turn.NowMs) > OperationTimeoutMs)
         {
             turn.Stop(ref device, Reason.GaveUp);
             return;
         }
 
-        device.Attempt = (byte)Math.Min(device.Attempt + 1, 250);
-        double factor = 80 + (turn.Unit(ref device) * 40);
-        long waitMs = (long)Math.Min(100 + (((1L << Math.Min(device.Attempt, (byte)20)) - 1) * factor), 10_000);
-        long spentMs = turn.NowMs - device.TimerDueMs(ReconnectStarted, turn.NowMs);
-        if (spentMs + waitMs >= OperationTimeoutMs)
-        {
-            turn.Stop(ref device, Reason.GaveUp);
-            return;
-        }
-
+        int n = device.Attempt;
+        device.Attempt = (byte)Math.Min(n + 1, 250);
+        long random = 80 + (long)(turn.Unit(ref device) * 40);
         device.Phase = Phase.Waiting;
-        turn.Arm(ref device, RetryTimer, waitMs);
+        turn.Arm(ref device, RetryTimer, n == 0 ? 0 : Math.Min(100 + (((1L << Math.Min(n, 20)) - 1) * random), 10_000));
     }
 
-    // C2D on every connect; methods and desired patches once, then the persistent session is relied on.
+    // Messages on every connect. The application's wishes once, then the persistent session is relied on: subscribing desired
+    // properties starts the twin, which subscribes the responses before (MqttIotHubConnection.sendMessage, MqttTwin.start).
     private void Subscribe(ref ClientState device, Turn turn)
     {
         turn.Subscribe(ref device, Topics.CloudToDevice);
-        if ((Settings.Features & Features.Methods) != 0 && (device.Topics & Topics.Methods) == 0)
+        if (device.Has(DeviceFlags.EverConnected))
         {
-            turn.Subscribe(ref device, Topics.Methods);
+            return;
         }
 
-        if ((Settings.Features & Features.Twin) != 0 && (device.Topics & Topics.DesiredPatches) == 0)
+        device.Flags |= DeviceFlags.EverConnected;
+        Topics wanted = Wanted(Settings.Features);
+        turn.Subscribe(ref device, wanted & Topics.TwinResponses);
+        if ((Settings.Features & Features.Twin) != 0)
         {
-            turn.Subscribe(ref device, Topics.TwinResponses);
-            turn.Subscribe(ref device, Topics.DesiredPatches);
+            turn.TwinGet();
         }
+
+        turn.Subscribe(ref device, wanted & Topics.DesiredPatches);
+        turn.Subscribe(ref device, wanted & Topics.Methods);
     }
 }

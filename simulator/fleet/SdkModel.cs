@@ -34,7 +34,10 @@ public sealed record ClientSettings
     /// <summary>Agent only: over how long a fleet that comes back at once spreads its attempts, seconds; 0 = not.</summary>
     public int ReconnectSpreadSeconds { get; init; }
 
-    /// <summary>Features the application uses besides telemetry.</summary>
+    /// <summary>
+    /// Features the application uses besides telemetry. After its first connect it switches them on in this order: it gets its twin
+    /// and listens for desired properties, then for methods, then for messages.
+    /// </summary>
     public Features Features { get; init; }
 }
 
@@ -103,13 +106,16 @@ public abstract class SdkModel(ClientSettings settings)
     /// <summary>A timer of the model is due.</summary>
     public abstract void OnTimer(ref ClientState device, Turn turn, int timer);
 
-    /// <summary>The application sends while there is no connection (asked for by WakeOnSend).</summary>
+    /// <summary>The application sends while there is no connection (asked for by WakeOnSend, waiting or stopped).</summary>
     public virtual void OnSendWhileDown(ref ClientState device, Turn turn)
     {
     }
 
     /// <summary>How long this client waits for TCP alone, ms; by default as long as for everything.</summary>
     public virtual long TcpWaitMs => long.MaxValue;
+
+    /// <summary>How long this client waits for an answer in the TLS handshake, ms; by default as long as for everything.</summary>
+    public virtual long TlsWaitMs => long.MaxValue;
 
     /// <summary>The connection is given up when a QoS 1 send stays unacknowledged for this long, ms.</summary>
     public virtual long AcknowledgeWithinMs => PingPolicy.NoDeadline;
@@ -140,7 +146,10 @@ public enum PingRule : byte
     SinceEither,
     /// <summary>On a fixed tick from the CONNACK.</summary>
     FixedTick,
-    /// <summary>Looked at on a fixed tick: sent when nothing was received for longer than the tick.</summary>
+    /// <summary>
+    /// Looked at once a period: sent when nothing was received for as long. The next look is a period after this one, or after the
+    /// answer.
+    /// </summary>
     TickIfQuiet,
 }
 

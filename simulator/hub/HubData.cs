@@ -43,10 +43,12 @@ public sealed class HubData : IDisposable
     private string RegistryPath => Path.Combine(Directory, "registry.json");
 
     /// <summary>
-    /// Opens or makes the folder. There are at least <paramref name="devices"/> identities afterwards.
+    /// Opens or makes the folder. There are at least <paramref name="devices"/> identities afterwards, and all of
+    /// <paramref name="ids"/>.
     /// </summary>
     /// <exception cref="HubDataException">A file is damaged, or the folder is in use by another hub.</exception>
-    public static HubData Open(string directory, int devices, TimeProvider? time = null)
+    public static HubData Open(
+        string directory, int devices, TimeProvider? time = null, IReadOnlyList<string>? ids = null)
     {
         directory = MakeDirectory(directory);
         var data = new HubData(directory, TakeLock(directory));
@@ -57,7 +59,7 @@ public sealed class HubData : IDisposable
             using X509Certificate2 authority = HubCertificates.OpenAuthority(directory, now);
             data.ServerCertificate = HubCertificates.OpenServer(directory, authority, names, now);
             data.Registry = new Registry(names);
-            data.OpenRegistry(devices);
+            data.OpenRegistry(devices, ids ?? []);
             return data;
         }
         catch
@@ -122,7 +124,7 @@ public sealed class HubData : IDisposable
         return usable ? [name] : [];
     }
 
-    private void OpenRegistry(int devices)
+    private void OpenRegistry(int devices, IReadOnlyList<string> ids)
     {
         bool changed = !File.Exists(RegistryPath);
         if (changed)
@@ -136,6 +138,7 @@ public sealed class HubData : IDisposable
 
         int before = Registry.Devices.Count;
         Registry.AddNumbered(devices);
+        Registry.AddMissing(ids);
         if (changed || Registry.Devices.Count > before)
         {
             SaveRegistry();

@@ -60,6 +60,9 @@ public sealed partial class HubServer : IServerHandler
             case PublishKind.Telemetry when !Hub.Telemetry.IsWithinLimit(rest, packet.Payload.Length):
                 CloseFor(connection, $"a message longer than {Hub.Telemetry.MessageLengthMax} bytes");
                 return;
+            case PublishKind.Telemetry when !quotaGone.IsEmpty && quotaGone.ContainsKey(device.Index):
+                Cut(device, Reason.QuotaExceeded);
+                return;
             case PublishKind.Telemetry:
                 Interlocked.Increment(ref telemetryCount);
                 Telemetry.Add(device, UtcMs(), rest, packet.Retain, packet.Payload);
@@ -216,7 +219,9 @@ public sealed partial class HubServer : IServerHandler
             NoteSilence(nowMs, device, older);
             candidate = connection;
             candidateCause = cause;
-            reply = hub.OnConnect(nowMs, utcMs, request);
+            reply = refusals.TryGetValue(device.Index, out HubRefusal refusal)
+                ? hub.Refuse(nowMs, device.Index, refusal.Reason, refusal.Code, refusal.Kind)
+                : hub.OnConnect(nowMs, utcMs, request);
             candidate = null;
             if (reply.Accepted)
             {
@@ -228,6 +233,7 @@ public sealed partial class HubServer : IServerHandler
 
         if (reply.OlderLink >= 0 && older is not null)
         {
+            Tell(older, device.Index, reply.OlderReason);
             CloseFor(older, reply.OlderReason == Reason.TakenOver
                 ? "another client connected as this device (400027)"
                 : "the device came back after this connection had gone silent (409002)");
@@ -246,12 +252,14 @@ public sealed partial class HubServer : IServerHandler
             return;
         }
 
+        Tell(connection, device.Index, reply.Refusal);
         string why = reply.Refusal switch
         {
             Reason.TokenRefused => cause,
             Reason.RefusedDisabled => "the device is disabled",
             Reason.RefusedThrottled => "more new connections a second than the tier allows",
             Reason.RefusedUnavailable => "the hub is out of service",
+            Reason.RefusedByScenario => "the scenario asks for it",
             _ => reply.Refusal.Name(),
         };
         if (reply.Code == ConnectReply.HangUp)

@@ -84,7 +84,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
     /// <exception cref="SocketException">The port cannot be had.</exception>
     public static HubServer Start(HubServerOptions options)
     {
-        HubData data = HubData.Open(options.DataDirectory, options.Devices, options.Time);
+        HubData data = HubData.Open(options.DataDirectory, options.Devices, options.Time, options.DeviceIds);
         HubServer? made = null;
         try
         {
@@ -106,21 +106,15 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
     /// </summary>
     public void SetEnabled(Device device, bool enabled)
     {
-        HubConnection? dropped = null;
         lock (gate)
         {
             device.IsEnabled = enabled;
             hub.SetEnabled(device.Index, enabled);
-            if (!enabled && hub.Cut(time.NowMs(), device.Index, Reason.DeviceDisabled) >= 0)
-            {
-                dropped = holders[device.Index];
-                holders[device.Index] = null;
-            }
         }
 
-        if (dropped is not null)
+        if (!enabled)
         {
-            CloseFor(dropped, "the device was disabled (403012)");
+            Cut(device, Reason.DeviceDisabled);
         }
     }
 
@@ -142,6 +136,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
     /// <inheritdoc/>
     void IHubLog.Record(long nowMs, int device, LogKind kind)
     {
+        options.OnRecord?.Invoke(device, kind);
         bool isConnect = kind is LogKind.Connect or >= LogKind.ConnectUnauthorized;
         HubConnection? about = isConnect ? candidate : holders[device];
         log.Write(new ConnectionsRecord
@@ -163,7 +158,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
 
     private void Listen() => server = MqttServer.Start(
         new IPEndPoint(options.Bind, options.Port),
-        this,
+        options.Watch?.Invoke(this) ?? this,
         new ServerOptions
         {
             Tls = new TlsServer(Data.ServerCertificate),
@@ -200,6 +195,11 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
             return;
         }
 
+        if (resting.Contains(device))
+        {
+            return; // Asked again when the rest is over.
+        }
+
         hub.OnPacket(holder.Session.LastInboundMs, device, holder.Link);
         Reason reason = hub.OnDeadline(nowMs, device, out _);
         if (reason == Reason.None)
@@ -212,6 +212,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
         holder.Cause = reason == Reason.TokenExpired
             ? "the token has been expired for longer than the grace (401003, 404104)"
             : "nothing heard for longer than 1.5 times the keep-alive (404104)";
+        Tell(holder, device, reason);
         ended.Add(holder);
     }
 

@@ -1,4 +1,5 @@
 using System.Net;
+using Agent.Wire;
 
 namespace Agent.Hub;
 
@@ -10,6 +11,24 @@ public sealed record HubServerOptions
 
     /// <summary>At least this many identities. Default 2, so that one can be mistaken for the other.</summary>
     public int Devices { get; init; } = 2;
+
+    /// <summary>Identities to have beside those, in this order; each must be a valid id.</summary>
+    public IReadOnlyList<string> DeviceIds { get; init; } = [];
+
+    /// <summary>
+    /// Told of every Connections record about a known device (its index), in order and under the hub's lock: must be quick.
+    /// </summary>
+    public Action<int, LogKind>? OnRecord { get; init; }
+
+    /// <summary>
+    /// Told why the hub ends or refuses a connection of a device (its index, the client's port), before the client can see it.
+    /// </summary>
+    public Action<int, int, Reason>? OnVerdict { get; init; }
+
+    /// <summary>
+    /// Wraps what serves the sessions, for somebody who wants to see every packet; must hand each call on. Null = nobody does.
+    /// </summary>
+    public Func<IServerHandler, IServerHandler>? Watch { get; init; }
 
     /// <summary>Where to listen. Default: this machine only.</summary>
     public IPAddress Bind { get; init; } = IPAddress.Loopback;

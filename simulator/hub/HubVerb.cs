@@ -22,6 +22,9 @@ public sealed record HubVerbOptions
     /// <summary>At least this many identities.</summary>
     public int Devices { get; init; } = 2;
 
+    /// <summary>Identities to have beside those.</summary>
+    public IReadOnlyList<string> DeviceIds { get; init; } = [];
+
     /// <summary>Grace, skew, tier.</summary>
     public HubOptions Hub { get; init; } = new();
 }
@@ -101,6 +104,7 @@ public static class HubVerb
             {
                 DataDirectory = directory,
                 Devices = options.Devices,
+                DeviceIds = options.DeviceIds,
                 Bind = bind,
                 Port = options.Port,
                 Hub = options.Hub,

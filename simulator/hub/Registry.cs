@@ -189,6 +189,18 @@ public sealed class Registry
         }
     }
 
+    /// <summary>Adds those of the ids that are not there yet, with fresh keys.</summary>
+    public void AddMissing(IEnumerable<string> ids)
+    {
+        foreach (string id in ids)
+        {
+            if (!devicesById.ContainsKey(id))
+            {
+                Add(id, NewKey(), NewKey());
+            }
+        }
+    }
+
     /// <summary>Adds a policy.</summary>
     public void Add(AccessPolicy policy) => policies.Add(policy);
 

@@ -40,6 +40,21 @@ public sealed class FleetStatistics
         return page < connectPages.Count && connectPages[page] is { } counts ? counts[second % PageSeconds] : 0;
     }
 
+    /// <summary>Seconds in which CONNECT packets reached the hub, in order, with their number.</summary>
+    public IEnumerable<(int Second, int Count)> ConnectSeconds()
+    {
+        for (int page = 0; page < connectPages.Count; page++)
+        {
+            for (int i = 0; i < PageSeconds && connectPages[page] is { } counts; i++)
+            {
+                if (counts[i] > 0)
+                {
+                    yield return ((page * PageSeconds) + i, counts[i]);
+                }
+            }
+        }
+    }
+
     /// <summary>The busiest second.</summary>
     public int ConnectsPerSecondMax()
     {

@@ -20,14 +20,17 @@ public sealed class Histogram
     public long Count { get; private set; }
 
     /// <summary>Adds one value; negative ones count as 0.</summary>
-    public void Add(long valueMs)
+    public void Add(long valueMs) => Add(valueMs, 1);
+
+    /// <summary>Adds one value so many times.</summary>
+    public void Add(long valueMs, long times)
     {
         (int octave, int slot) = Locate(Math.Max(0, valueMs));
         long[] row = counts[octave] ??= new long[1 << SubBits];
         long[] sumRow = sums[octave] ??= new long[1 << SubBits];
-        row[slot]++;
-        sumRow[slot] += Math.Max(0, valueMs);
-        Count++;
+        row[slot] += times;
+        sumRow[slot] += Math.Max(0, valueMs) * times;
+        Count += times;
     }
 
     /// <summary>Adds everything another histogram holds.</summary>

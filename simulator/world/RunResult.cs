@@ -115,6 +115,12 @@ public sealed class RunResult
     public required IReadOnlyList<FleetResult> Fleets { get; init; }
     public required IReadOnlyList<ExpectationResult> Expectations { get; init; }
 
+    /// <summary>Which part of the devices this result is about, 1-based, and of how many; null = all, and not to be merged.</summary>
+    public (int Index, int Count)? Shard { get; init; }
+
+    /// <summary>On the wire: how late its driver was for a timer at worst, ms; null in virtual time.</summary>
+    public long? LoopLagMaxMs { get; init; }
+
     /// <summary>True when every expectation held.</summary>
     public bool Passed => Expectations.All(expectation => expectation.Held);
 
@@ -160,11 +166,24 @@ public sealed class RunResult
         json.WriteNumber("wallSeconds", Math.Round(WallSeconds, 3));
         json.WriteNumber("events", Events);
         json.WriteString("eventHash", EventHash);
+        if (Shard is { } shard)
+        {
+            json.WriteStartObject("shard");
+            json.WriteNumber("index", shard.Index);
+            json.WriteNumber("of", shard.Count);
+            json.WriteEndObject();
+        }
+
+        if (LoopLagMaxMs is { } lagMs)
+        {
+            json.WriteNumber("loopLagMaxMs", lagMs);
+        }
+
         ResultOptions.Write(json, this);
         json.WriteStartArray("fleets");
         foreach (FleetResult fleet in Fleets)
         {
-            WriteFleet(json, fleet);
+            WriteFleet(json, fleet, Shard is not null);
         }
 
         json.WriteEndArray();
@@ -184,7 +203,7 @@ public sealed class RunResult
         json.WriteEndObject();
     }
 
-    private static void WriteFleet(Utf8JsonWriter json, FleetResult fleet)
+    private static void WriteFleet(Utf8JsonWriter json, FleetResult fleet, bool toBeMerged)
     {
         FleetStatistics statistics = fleet.Statistics;
         json.WriteStartObject();
@@ -208,6 +227,11 @@ public sealed class RunResult
         json.WriteNumber("heartbeats", statistics.Heartbeats);
         json.WriteNumber("messagesBilled", statistics.MessagesBilled);
         json.WriteNumber("connectsPerSecondMax", statistics.ConnectsPerSecondMax());
+        if (toBeMerged)
+        {
+            Distributions.Write(json, statistics);
+        }
+
         if (fleet.Plan.Timeline)
         {
             json.WriteStartArray("timeline");

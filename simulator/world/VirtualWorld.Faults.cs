@@ -140,28 +140,8 @@ public sealed partial class VirtualWorld
         return null;
     }
 
-    // Exactly round(share · count) devices, spread by a permutation i -> i·a + b of the fleet drawn from the seed.
-    private bool Covers(int index, FleetRun fleet, int local)
-    {
-        double share = scenario.Faults[index].Share;
-        if (share >= 1)
-        {
-            return true;
-        }
-
-        ulong count = (ulong)fleet.Plan.Count;
-        ulong draw = Randomness.Draw(scenario.Seed, fleet.FirstGlobal, 0x4000_0000u + (uint)index);
-        ulong step = (draw >> 32) % count | 1;
-        while (Gcd(step, count) != 1)
-        {
-            step += 2;
-        }
-
-        ulong position = (ulong)(fleet.GlobalIndex(local, shard, shardCount) - fleet.FirstGlobal);
-        return ((position * step) + (draw & 0xFFFF_FFFF)) % count < (ulong)Math.Round(share * count);
-    }
-
-    private static ulong Gcd(ulong a, ulong b) => b == 0 ? a : Gcd(b, a % b);
+    private bool Covers(int index, FleetRun fleet, int local) =>
+        FaultShare.Covers(scenario, index, fleet, fleet.GlobalIndex(local, shard, shardCount));
 
     private void StartFault(FaultPlan fault, FleetRun fleet, int local)
     {
@@ -388,7 +368,7 @@ public sealed partial class VirtualWorld
         }
         else if (HasFault(local, FaultKind.SilentHub))
         {
-            Push(waitMs, local, EventKind.DialFailedTimedOut, device.Link);
+            Push(Math.Min(waitMs, fleet.Model.TlsWaitMs), local, EventKind.DialFailedTimedOut, device.Link);
         }
         else
         {

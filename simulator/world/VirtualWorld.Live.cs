@@ -28,6 +28,7 @@ public sealed partial class VirtualWorld
         public long PingSentMs;
         public long UnackedSinceMs;
         public long DeafSinceMs;
+        public long LookedMs;
         public int UnackedHeartbeats;
     }
 
@@ -52,6 +53,7 @@ public sealed partial class VirtualWorld
             DeafSinceMs = -1,
             PingDueMs = -1,
             SendDueMs = -1,
+            LookedMs = connackMs,
         };
         PutInPhase(fleet, local, ref state, nowMs);
         ArmSend(fleet, local, ref device, ref state);
@@ -66,7 +68,8 @@ public sealed partial class VirtualWorld
         long heartbeatMs = everyMs == 0 ? -1 : startMs + (GridPoints(nowMs + 1 - startMs, everyMs) * everyMs);
         long baseMs = Math.Max(state.ConnackMs, heartbeatMs);
         PingPolicy policy = fleet.Model.Ping;
-        state.LastSentMs = state.LastReceivedMs = baseMs;
+        state.LastSentMs = baseMs;
+        state.LastReceivedMs = baseMs + AnswerMs;
         if (policy.EveryMs <= 0)
         {
             return;
@@ -75,20 +78,29 @@ public sealed partial class VirtualWorld
         if (policy.Rule is PingRule.SinceSent or PingRule.SinceEither)
         {
             state.LastSentMs += (nowMs - baseMs) / policy.EveryMs * policy.EveryMs;
-            state.LastReceivedMs = state.LastSentMs;
+            state.LastReceivedMs = state.LastSentMs + AnswerMs;
             return;
         }
 
         // Ticks from the CONNACK: walk those since the last heartbeat.
         long tick = state.ConnackMs + (((baseMs - state.ConnackMs) / policy.EveryMs) + 1) * policy.EveryMs;
-        for (; tick <= nowMs; tick += policy.EveryMs)
+        state.LookedMs = tick - policy.EveryMs;
+        while (tick <= nowMs)
         {
-            if (policy.Rule == PingRule.FixedTick || tick - state.LastReceivedMs > policy.EveryMs)
+            state.LookedMs = tick;
+            if (policy.Rule == PingRule.FixedTick || tick - state.LastReceivedMs >= policy.EveryMs)
             {
-                state.LastSentMs = state.LastReceivedMs = tick;
+                state.LastSentMs = tick;
+                state.LastReceivedMs = tick + AnswerMs;
+                state.LookedMs = policy.Rule == PingRule.FixedTick ? tick : state.LastReceivedMs;
             }
+
+            tick = state.LookedMs + policy.EveryMs;
         }
     }
+
+    // An answer is never there in the millisecond of the question, not even on loopback.
+    private long AnswerMs => Math.Max(1, upMs + downMs);
 
     private void EndLive(int local, ref ClientState device)
     {
@@ -101,7 +113,7 @@ public sealed partial class VirtualWorld
 
     private void DispatchLive(EventKind kind, FleetRun fleet, int local, ref ClientState device, long atMs)
     {
-        if (kind == EventKind.Send && device.Phase == Phase.Stopped && device.Has(DeviceFlags.WakeOnSend))
+        if (kind == EventKind.Send && device.Phase is Phase.Stopped or Phase.Waiting && device.Has(DeviceFlags.WakeOnSend))
         {
             SendWhileDown(fleet, local, ref device);
             return;
@@ -169,7 +181,7 @@ public sealed partial class VirtualWorld
         }
         else
         {
-            state.LastReceivedMs = time.NowMs + upMs + downMs;
+            state.LastReceivedMs = time.NowMs + AnswerMs;
             hub.OnPacket(time.NowMs, local, device.Link);
             fleet.Statistics.Heartbeats++;
             fleet.Statistics.MessagesBilled++;
@@ -248,8 +260,9 @@ public sealed partial class VirtualWorld
             PingRule.SinceEither =>
                 time.NowMs - Math.Min(state.LastSentMs, state.LastReceivedMs) >= policy.EveryMs,
             PingRule.FixedTick => true,
-            _ => time.NowMs - state.LastReceivedMs > policy.EveryMs,
+            _ => time.NowMs - state.LastReceivedMs >= policy.EveryMs,
         };
+        state.LookedMs = time.NowMs;
         if (due && state.PingSentMs < 0)
         {
             Note(fleet, local, ref device, Seen.Pingreq);
@@ -267,7 +280,8 @@ public sealed partial class VirtualWorld
             }
             else
             {
-                state.LastReceivedMs = time.NowMs + upMs + downMs;
+                state.LastReceivedMs = time.NowMs + AnswerMs;
+                state.LookedMs = policy.Rule == PingRule.TickIfQuiet ? state.LastReceivedMs : time.NowMs;
                 hub.OnPacket(time.NowMs, local, device.Link);
             }
         }
@@ -290,6 +304,10 @@ public sealed partial class VirtualWorld
                 ? state.LastSentMs
                 : Math.Min(state.LastSentMs, state.LastReceivedMs);
             state.PingDueMs = (state.PingSentMs < 0 ? quietSinceMs : time.NowMs) + policy.EveryMs;
+        }
+        else if (policy.Rule == PingRule.TickIfQuiet)
+        {
+            state.PingDueMs = Math.Max(time.NowMs, state.LookedMs + policy.EveryMs);
         }
         else
         {

@@ -48,6 +48,11 @@ public sealed partial class VirtualWorld
                     break;
             }
         }
+
+        if (device.Phase == Phase.Waiting)
+        {
+            WaitForApplication(fleet, local, ref device);
+        }
     }
 
     private void CloseByDevice(FleetRun fleet, int local, ref ClientState device, Reason reason, bool reset)
@@ -76,9 +81,9 @@ public sealed partial class VirtualWorld
     }
 
     // Nobody will answer: the client notices when its patience ends. spentMs = how long ago it dialled.
-    private void GiveUpLater(FleetRun fleet, int local, ref ClientState device, long spentMs)
+    private void GiveUpLater(FleetRun fleet, int local, ref ClientState device, long spentMs, bool inTls = false)
     {
-        long waitMs = fleet.ConnackWaitMs;
+        long waitMs = inTls ? Math.Min(fleet.ConnackWaitMs, fleet.Model.TlsWaitMs) : fleet.ConnackWaitMs;
         Push(Math.Max(0, waitMs - spentMs), local, EventKind.DialFailedTimedOut, device.Link);
     }
 }

@@ -125,6 +125,22 @@ public sealed partial class VirtualWorld
         Carry(fleet, local, ref device);
     }
 
+    // A silent hub's TCP has taken the FIN; the hub itself looks at it when it speaks again.
+    private void OnTcpEndAtHub(int local, Pending next)
+    {
+        if (Delivers(local))
+        {
+            hub.OnLinkClosed(time.NowMs, local, next.Link);
+            return;
+        }
+
+        hub.SetSilent(local, next.Link);
+        if (!HasFault(local, FaultKind.NetworkDown) && HubRests(local, out long untilMs) && untilMs < VirtualTime.MaxMs)
+        {
+            time.At(untilMs, local, next.Kind, next.Link);
+        }
+    }
+
     private void OnGoodbye(int local, ref ClientState device, Pending next)
     {
         if (!Delivers(local))

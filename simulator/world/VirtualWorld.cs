@@ -130,7 +130,7 @@ public sealed partial class VirtualWorld : IHubLog
     {
         while (time.TryNext(untilMs - 1, out Pending next))
         {
-            Events++;
+            Events += next.Kind < (byte)EventKind.FaultStart || shard == 0 ? 1 : 0; // A fault is one event, not one a shard.
             Dispatch(next);
         }
     }
@@ -248,19 +248,13 @@ public sealed partial class VirtualWorld : IHubLog
                 break;
             case EventKind.FinAtHub:
             case EventKind.ResetAtHub:
-                if (Delivers(local))
-                {
-                    hub.OnLinkClosed(time.NowMs, local, next.Link);
-                }
-                else
-                {
-                    hub.SetSilent(local, next.Link);
-                }
-
+                OnTcpEndAtHub(local, next);
                 break;
-            case EventKind.RivalConnects:
+            case EventKind.RivalConnects when HasFault(local, FaultKind.DuplicateId):
                 OnRival(fleet, local, ref device);
                 break;
+            case EventKind.RivalConnects:
+                break; // The second client is gone.
             default:
                 if (device.Link == next.Link)
                 {
@@ -279,7 +273,7 @@ public sealed partial class VirtualWorld : IHubLog
             case EventKind.TransportUp:
                 if (!Delivers(local))
                 {
-                    GiveUpLater(fleet, local, ref device, dialMs);
+                    GiveUpLater(fleet, local, ref device, dialMs, inTls: true);
                     break;
                 }
 

@@ -1,0 +1,98 @@
+using Agent.Hub;
+using Agent.World;
+
+namespace Agent.Drive;
+
+/// <summary>
+/// A hub of the run's own in this process: identities for every device, a folder that disappears with it, and what only a
+/// hub knows: why it ended a connection, and its records.
+/// </summary>
+internal sealed class OwnHub : IAsyncDisposable
+{
+    private readonly string directory;
+    private readonly long[] verdicts;
+    private readonly int[] fleetEnds;
+    private readonly long[][] records;
+
+    private OwnHub(Scenario scenario, string directory)
+    {
+        this.directory = directory;
+        fleetEnds = new int[scenario.Fleets.Count];
+        records = new long[scenario.Fleets.Count][];
+        int end = 0;
+        for (int i = 0; i < fleetEnds.Length; i++)
+        {
+            fleetEnds[i] = end += scenario.Fleets[i].Count;
+            records[i] = new long[LogKinds.Count];
+        }
+
+        verdicts = new long[end];
+        Server = HubServer.Start(new HubServerOptions
+        {
+            DataDirectory = directory,
+            Devices = 0,
+            DeviceIds = DeviceKeys.Ids(scenario),
+            Port = 0,
+            Hub = scenario.Hub,
+            OnRecord = Count,
+            OnVerdict = (device, port, reason) =>
+                Volatile.Write(ref verdicts[device], ((long)(ClientPort?.Invoke(port) ?? port) << 8) | (byte)reason),
+        });
+    }
+
+    public HubServer Server { get; }
+
+    /// <summary>Finds a client's port from the one the hub sees, when something stands between them.</summary>
+    public Func<int, int>? ClientPort { get; set; }
+
+    /// <summary>Starts a hub with the scenario's options on a free port.</summary>
+    public static OwnHub Start(Scenario scenario)
+    {
+        string directory = Directory.CreateTempSubdirectory("agent-wire-").FullName;
+        try
+        {
+            return new OwnHub(scenario, directory);
+        }
+        catch
+        {
+            Directory.Delete(directory, recursive: true);
+            throw;
+        }
+    }
+
+    /// <summary>Why the hub ended or refused the device's connection from this port; None = it did not.</summary>
+    public Reason TakeVerdict(int globalIndex, int port)
+    {
+        long verdict = Volatile.Read(ref verdicts[globalIndex]);
+        if (verdict == 0 || (int)(verdict >> 8) != port)
+        {
+            return Reason.None;
+        }
+
+        Interlocked.CompareExchange(ref verdicts[globalIndex], 0, verdict);
+        return (Reason)(byte)verdict;
+    }
+
+    /// <summary>Records earned by a fleet so far, by kind.</summary>
+    public long[] RecordsOf(int fleet) => [.. records[fleet].Select((_, kind) => Volatile.Read(ref records[fleet][kind]))];
+
+    /// <summary>Copies the records written so far.</summary>
+    public void CopyRecords(string path) => File.Copy(Server.Data.ConnectionsPath, path, overwrite: true);
+
+    public async ValueTask DisposeAsync()
+    {
+        await Server.DisposeAsync().ConfigureAwait(false);
+        Directory.Delete(directory, recursive: true);
+    }
+
+    private void Count(int device, LogKind kind)
+    {
+        int fleet = 0;
+        while (device >= fleetEnds[fleet])
+        {
+            fleet++;
+        }
+
+        Interlocked.Increment(ref records[fleet][(int)kind]);
+    }
+}

@@ -1,0 +1,109 @@
+using System.Collections.Concurrent;
+using Agent.Wire;
+
+namespace Agent.Hub;
+
+/// <summary>How a fault answers CONNECT.</summary>
+/// <param name="Code">CONNACK code; <see cref="ConnectReply.HangUp"/> = close without an answer.</param>
+/// <param name="Reason">Why, for the books.</param>
+/// <param name="Kind">The record it earns.</param>
+public readonly record struct HubRefusal(byte Code, Reason Reason, LogKind Kind);
+
+// The disturbances a scenario may ask of its own hub, one device at a time. Nothing of this happens by itself: a hub nobody
+// disturbs never enters this file.
+public sealed partial class HubServer
+{
+    private readonly ConcurrentDictionary<int, HubRefusal> refusals = [];
+    private readonly ConcurrentDictionary<int, bool> quotaGone = [];
+    private readonly HashSet<int> resting = [];
+
+    /// <summary>Ends the device's connection, if it has one, with the records that belong to the reason; the client sees FIN.</summary>
+    public void Cut(Device device, Reason reason)
+    {
+        HubConnection? dropped = null;
+        lock (gate)
+        {
+            if (hub.Cut(time.NowMs(), device.Index, reason) >= 0)
+            {
+                dropped = holders[device.Index];
+                holders[device.Index] = null;
+            }
+        }
+
+        if (dropped is not null)
+        {
+            Tell(dropped, device.Index, reason);
+            CloseFor(dropped, reason == Reason.DeviceDisabled ? "the device was disabled (403012)" : $"cut: {reason.Name()}");
+        }
+    }
+
+    /// <summary>
+    /// Ends the device's TCP connection as something between the two would: nobody said DISCONNECT, both ends see it break.
+    /// </summary>
+    public void Drop(Device device, bool reset)
+    {
+        HubConnection? dropped;
+        lock (gate)
+        {
+            dropped = holders[device.Index];
+            if (dropped is null)
+            {
+                return;
+            }
+
+            hub.OnLinkClosed(time.NowMs(), device.Index, dropped.Link);
+            holders[device.Index] = null;
+        }
+
+        Tell(dropped, device.Index, reset ? Reason.LinkReset : Reason.LinkClosed);
+        dropped.Cause ??= reset ? "dropped by RST" : "dropped by FIN";
+        dropped.Session.Close(SessionEnd.HandlerClosed, reset);
+    }
+
+    /// <summary>Answers every CONNECT of the device so; null = normal service again.</summary>
+    public void SetRefusal(Device device, HubRefusal? refusal)
+    {
+        if (refusal is { } given)
+        {
+            refusals[device.Index] = given;
+        }
+        else
+        {
+            refusals.TryRemove(device.Index, out _);
+        }
+    }
+
+    /// <summary>While set, a message of the device is not acknowledged and costs it its connection (403002).</summary>
+    public void SetQuotaGone(Device device, bool gone)
+    {
+        if (gone)
+        {
+            quotaGone[device.Index] = true;
+        }
+        else
+        {
+            quotaGone.TryRemove(device.Index, out _);
+        }
+    }
+
+    /// <summary>While set, neither silence nor an expired token costs the device its connection.</summary>
+    public void SetResting(Device device, bool rests)
+    {
+        lock (gate)
+        {
+            if (rests)
+            {
+                resting.Add(device.Index);
+            }
+            else if (resting.Remove(device.Index) && holders[device.Index] is { } holder)
+            {
+                long nowMs = time.NowMs();
+                hub.OnPacket(nowMs, device.Index, holder.Link);
+                deadlines.Arm(device.Index, hub.DeadlineMs(nowMs, device.Index));
+            }
+        }
+    }
+
+    private void Tell(HubConnection connection, int device, Reason reason) =>
+        options.OnVerdict?.Invoke(device, connection.Session.RemoteEndPoint?.Port ?? 0, reason);
+}
