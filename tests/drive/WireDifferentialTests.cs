@@ -3,6 +3,7 @@ using Agent.World;
 namespace Agent.Tests.Drive;
 
 /// <summary>The same models in virtual time and on TLS sockets against the hub: every device must live through the same.</summary>
+[Collection(RealTime.Name)]
 public sealed class WireDifferentialTests
 {
     [Fact]

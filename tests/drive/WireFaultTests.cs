@@ -5,6 +5,7 @@ using Agent.World;
 namespace Agent.Tests.Drive;
 
 /// <summary>What a run on the wire refuses to do, and where it says what it does.</summary>
+[Collection(RealTime.Name)]
 public sealed class WireFaultTests
 {
     [Theory]

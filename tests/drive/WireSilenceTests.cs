@@ -4,6 +4,7 @@ using Agent.World;
 namespace Agent.Tests.Drive;
 
 /// <summary>Connections that stand and carry nothing: here the two ends see different things at different times.</summary>
+[Collection(RealTime.Name)]
 public sealed class WireSilenceTests
 {
     [Fact]

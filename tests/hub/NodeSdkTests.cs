@@ -4,6 +4,7 @@ using System.Text.Json;
 namespace Agent.Tests.Hub;
 
 /// <summary>The genuine azure-iot-device from npm, unmodified, against the hub.</summary>
+[Collection(RealTime.Name)]
 public sealed class NodeSdkTests
 {
     [Fact]

@@ -6,6 +6,7 @@ using Agent.World;
 namespace Agent.Tests.Verify;
 
 /// <summary><c>verify SDK</c>: the genuine npm SDK beside its model, and what the verb says when there is nothing to run.</summary>
+[Collection(RealTime.Name)]
 public sealed class VerifyVerbTests
 {
     [Fact]
