@@ -40,24 +40,8 @@ internal sealed partial class DriveLoop
 
         FleetStatistics statistics = fleet.Statistics;
         statistics.DownMs += TakeDeafMs(ref line, endMs);
-        if (device.Has(DeviceFlags.HasEnded))
-        {
-            statistics.Periods.Add(endMs - device.EndedAtMs);
-        }
-
         NoteLane(fleet, local, ref device, endMs, reason);
-        device.EndedAtMs = endMs;
-        device.UpAfterMs = 0;
-        device.Flags = (device.Flags | DeviceFlags.HasEnded) & ~DeviceFlags.Up;
-        statistics.ByReason[(byte)reason]++;
-        if (reason == Reason.Renewal)
-        {
-            statistics.Renewals++;
-        }
-        else if (reason != Reason.ClientDisconnect)
-        {
-            statistics.Drops++;
-        }
+        statistics.CountEnd(ref device, endMs, reason);
     }
 
     // How long this connection stood without delivering anything, once.

@@ -1,3 +1,4 @@
+using Agent.Fleet;
 using Agent.Hub;
 
 namespace Agent.World;
@@ -19,6 +20,34 @@ public sealed class FleetStatistics
     public long[] LogRecords { get; } = new long[LogKinds.Count];
     public Histogram Periods { get; } = new();
     public Histogram Gaps { get; } = new();
+
+    /// <summary>
+    /// Counts the end of a connection and notes it in the device: the one rule for virtual time and for the wire, so that both
+    /// count alike.
+    /// </summary>
+    /// <param name="device">A device whose connection stood.</param>
+    /// <param name="endMs">The moment of the end, ms.</param>
+    /// <param name="reason">Why: a renewal is planned, the device's own goodbye is neither, everything else is a drop.</param>
+    public void CountEnd(ref ClientState device, long endMs, Reason reason)
+    {
+        if (device.Has(DeviceFlags.HasEnded))
+        {
+            Periods.Add(endMs - device.EndedAtMs);
+        }
+
+        device.EndedAtMs = endMs;
+        device.UpAfterMs = 0;
+        device.Flags = (device.Flags | DeviceFlags.HasEnded) & ~DeviceFlags.Up;
+        ByReason[(byte)reason]++;
+        if (reason == Reason.Renewal)
+        {
+            Renewals++;
+        }
+        else if (reason != Reason.ClientDisconnect)
+        {
+            Drops++;
+        }
+    }
 
     /// <summary>Counts a CONNECT that reached the hub, for the busiest second.</summary>
     public void CountConnectPacket(long nowMs)

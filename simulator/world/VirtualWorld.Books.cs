@@ -22,24 +22,8 @@ public sealed partial class VirtualWorld
             statistics.DownMs += TakeDeafMs(ref CollectionsMarshal.GetValueRefOrNullRef(live, local), endMs);
         }
 
-        if (device.Has(DeviceFlags.HasEnded))
-        {
-            statistics.Periods.Add(endMs - device.EndedAtMs);
-        }
-
         NoteLane(fleet, local, ref device, endMs, reason);
-        device.EndedAtMs = endMs;
-        device.UpAfterMs = 0;
-        device.Flags = (device.Flags | DeviceFlags.HasEnded) & ~DeviceFlags.Up;
-        statistics.ByReason[(byte)reason]++;
-        if (reason == Reason.Renewal)
-        {
-            statistics.Renewals++;
-        }
-        else if (reason != Reason.ClientDisconnect)
-        {
-            statistics.Drops++;
-        }
+        statistics.CountEnd(ref device, endMs, reason);
     }
 
     private void NoteLane(FleetRun fleet, int local, ref ClientState device, long endMs, Reason reason)
