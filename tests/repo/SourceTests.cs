@@ -17,12 +17,8 @@ public sealed partial class SourceTests
     private static readonly string[] Pure =
     [
         "device/core/",
-        "simulator/hub/IotHub",
-        "simulator/hub/Twin",
-        "simulator/hub/Command",
-        "simulator/hub/Feedback",
-        "simulator/hub/Method",
-        "simulator/hub/HubError",
+        "simulator/hub/machine/",
+        "simulator/hub/twin/",
         "simulator/events/ConnectionStateSnapshot",
         "simulator/events/EventIds",
         "simulator/events/EventGridWriter",

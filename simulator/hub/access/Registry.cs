@@ -27,43 +27,6 @@ public enum AccessRights : byte
 /// <summary>A named pair of keys with rights.</summary>
 public sealed record AccessPolicy(string Name, AccessRights Rights, byte[] PrimaryKey, byte[] SecondaryKey);
 
-/// <summary>One identity. <see cref="Index"/> is the number the hub machine knows it by and never changes.</summary>
-public sealed class Device
-{
-    private readonly byte[] utf8Id;
-
-    internal Device(int index, string id, byte[] primaryKey, byte[] secondaryKey)
-    {
-        Index = index;
-        Id = id;
-        utf8Id = Encoding.UTF8.GetBytes(id);
-        PrimaryKey = primaryKey;
-        SecondaryKey = secondaryKey;
-    }
-
-    /// <summary>Dense number, from 0.</summary>
-    public int Index { get; }
-
-    /// <summary>Case-sensitive id.</summary>
-    public string Id { get; }
-
-    /// <summary>The id as it stands in topics and user names.</summary>
-    public ReadOnlySpan<byte> Utf8Id => utf8Id;
-
-    /// <summary>Whether it may connect.</summary>
-    public bool IsEnabled { get; set; } = true;
-
-    public byte[] PrimaryKey { get; set; }
-
-    public byte[] SecondaryKey { get; set; }
-
-    /// <summary>Differs between two identities that had the same id one after the other.</summary>
-    public string GenerationId { get; init; } = "";
-
-    /// <summary>Changes with every change of the identity.</summary>
-    public string ETag { get; set; } = "";
-}
-
 /// <summary>Who may connect: identities and shared access policies, in memory. Files are <see cref="HubData"/>'s.</summary>
 public sealed class Registry
 {
@@ -165,7 +128,7 @@ public sealed class Registry
     /// <summary>Adds an identity; the caller has checked the id and that it is new.</summary>
     public Device Add(string id, byte[] primaryKey, byte[] secondaryKey, string? generationId = null, string? eTag = null)
     {
-        var device = new Device(devices.Count, id, primaryKey, secondaryKey)
+        var device = new Device(devices.Count, id, null, primaryKey, secondaryKey)
         {
             GenerationId = generationId ?? RandomNumberGenerator.GetInt32(1, int.MaxValue)
                 .ToString("D18", CultureInfo.InvariantCulture),
