@@ -33,6 +33,7 @@ internal sealed class OwnHub : IAsyncDisposable
             Devices = 0,
             DeviceIds = DeviceKeys.Ids(scenario),
             Port = 0,
+            Synchronise = false,
             Hub = scenario.Hub,
             OnRecord = Count,
             OnVerdict = (device, port, reason) =>

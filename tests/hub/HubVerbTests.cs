@@ -94,12 +94,12 @@ public sealed class HubVerbTests
     [Theory]
     [InlineData("lock")]
     [InlineData("file")]
-    [InlineData("registry.json")]
+    [InlineData("policies.json")]
     public async Task Bad_data_is_exit_2_and_one_line_naming_it(string what)
     {
         using var folder = new HubFolder();
         File.WriteAllText(folder["file"], "");
-        File.WriteAllText(folder["registry.json"], "{ \"version\": 1, \"devices\": [ {");
+        File.WriteAllText(folder["policies.json"], "{ \"version\": 1, \"policies\": [ {");
         using HubData? holder = what == "lock" ? HubData.Open(Directory.CreateDirectory(folder["held"]).FullName, 1) : null;
         string data = what switch { "lock" => folder["held"], "file" => folder["file"], _ => folder.Path };
 

@@ -19,6 +19,25 @@ public sealed record HubError(int Code, string Name, string Text, int? TimeoutSe
 
     public static HubError ArgumentInvalid(string text) => new(400004, "ArgumentInvalid", text);
 
+    public static HubError DeviceNotFound(string id) => new(404001, "DeviceNotFound", $"Device {id} not registered");
+
+    public static HubError ModuleNotFound(string id) => new(404010, "ModuleNotFound", $"Module {id} not registered");
+
+    public static HubError DeviceAlreadyExists(string id) =>
+        new(409001, "DeviceAlreadyExists", $"A device with ID '{id}' is already registered.");
+
+    public static HubError ModuleAlreadyExists(string id) =>
+        new(409301, "ModuleAlreadyExistsOnDevice", $"A module with ID '{id}' is already registered.");
+
+    public static HubError TooManyModules(int max) =>
+        new(409302, "TooManyModulesOnDevice", $"A device has at most {max} modules.");
+
+    /// <summary>The hub is full (the name is the vendor's, the number our inference).</summary>
+    public static HubError TooManyDevices(int max) => new(403003, "TooManyDevices", $"A hub has at most {max} devices and modules.");
+
+    /// <summary>The hub cannot keep what it was told to keep.</summary>
+    public static HubError ServerError(string text) => new(500001, "ServerError", text);
+
     public static HubError PreconditionFailed(string text) => new(412001, "PreconditionFailed", text);
 
     public static HubError QueueFull(string text) => new(403004, "DeviceMaximumQueueDepthExceeded", text);

@@ -106,6 +106,16 @@ public sealed class IotHub
     /// <summary>Subscription flags the device's session holds.</summary>
     public byte Subscriptions(int device) => devices[device].Subscriptions;
 
+    /// <summary>Whether the hub keeps a session for the device: its last CONNECT said CleanSession 0.</summary>
+    public bool HasSession(int device) => devices[device].Has(Flag.Session);
+
+    /// <summary>Gives a device the session it had before the hub was started; before its first CONNECT.</summary>
+    public void RestoreSession(int device, byte subscriptions)
+    {
+        devices[device].Flags |= Flag.Session;
+        devices[device].Subscriptions = subscriptions;
+    }
+
     /// <summary>Whether the identity may connect.</summary>
     public bool IsEnabled(int device) => !devices[device].Has(Flag.Disabled);
 
@@ -286,7 +296,7 @@ public sealed class IotHub
     private static LogKind KindOf(Reason reason) => reason switch
     {
         Reason.DeviceDisabled => LogKind.DisconnectDisabled,
-        Reason.KeyRotated or Reason.TokenExpired => LogKind.DisconnectUnauthorized,
+        Reason.KeyRotated or Reason.TokenExpired or Reason.DeviceDeleted => LogKind.DisconnectUnauthorized,
         Reason.Throttled => LogKind.DisconnectThrottled,
         Reason.QuotaExceeded => LogKind.DisconnectQuota,
         Reason.HubDown => LogKind.DisconnectServerError,

@@ -24,6 +24,12 @@ internal sealed class HubConnection(ServerSession session, string maskedAddress)
     /// <summary>As in CONNECT; 0 = none.</summary>
     public int KeepAliveSeconds { get; set; }
 
+    /// <summary>Whether CONNACK is on its way: nothing may be sent before it.</summary>
+    public bool IsAnswered { get; set; }
+
+    /// <summary>Whether the outside has been told that it takes part in messaging.</summary>
+    public bool IsMessaging { get; set; }
+
     /// <summary>Why the hub ends this connection, for the line about it; null when it does not.</summary>
     public string? Cause { get; set; }
 

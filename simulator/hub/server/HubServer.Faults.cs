@@ -25,15 +25,20 @@ public sealed partial class HubServer
         {
             if (hub.Cut(time.NowMs(), device.Index, reason) >= 0)
             {
-                dropped = holders[device.Index];
-                holders[device.Index] = null;
+                dropped = holders[device.Index]!;
+                Release(dropped, takenOver: false);
             }
         }
 
         if (dropped is not null)
         {
             Tell(dropped, device.Index, reason);
-            CloseFor(dropped, reason == Reason.DeviceDisabled ? "the device was disabled (403012)" : $"cut: {reason.Name()}");
+            CloseFor(dropped, reason switch
+            {
+                Reason.DeviceDisabled => "the device was disabled (403012)",
+                Reason.DeviceDeleted => "the device was deleted (401003)",
+                _ => $"cut: {reason.Name()}",
+            });
         }
     }
 
@@ -52,7 +57,7 @@ public sealed partial class HubServer
             }
 
             hub.OnLinkClosed(time.NowMs(), device.Index, dropped.Link);
-            holders[device.Index] = null;
+            Release(dropped, takenOver: false);
         }
 
         Tell(dropped, device.Index, reset ? Reason.LinkReset : Reason.LinkClosed);
