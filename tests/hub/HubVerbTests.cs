@@ -122,6 +122,18 @@ public sealed class HubVerbTests
         Assert.StartsWith("--", Assert.Single(error.TrimEnd().Split('\n')), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task An_address_that_is_no_webhook_is_exit_2_and_is_not_repeated()
+    {
+        (int exitCode, string output, string error) = await RunAsync(
+            new HubVerbOptions { HttpPort = 0, Port = 0, Events = "ftp://user:secret@host/" });
+
+        Assert.Equal((2, ""), (exitCode, output));
+        string line = Assert.Single(error.TrimEnd().Split('\n'));
+        Assert.StartsWith("--events: ", line, StringComparison.Ordinal);
+        Assert.DoesNotContain("secret", line, StringComparison.Ordinal);
+    }
+
     private static HttpClient ClientOf(HubServer hub, HubHttp http)
     {
         var policy = new X509ChainPolicy

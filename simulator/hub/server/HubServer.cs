@@ -68,7 +68,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
         methodTimer = time.CreateTimer(_ => OnMethodWake(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         events = options.Events is null
             ? null
-            : HubEvents.Start(options.Events with { Time = time, Lines = lines.Write }, data.Registry.Devices.Count, DeviceAt);
+            : HubEvents.Start(OnClock(options.Events), data.Registry.Devices.Count, DeviceAt);
         foreach (Device device in data.Registry.Devices)
         {
             // What was queued before the last start may be due already.
@@ -220,6 +220,15 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
 
         delayed.Dispose();
     }
+
+    /// <summary>The deliveries on this hub's clock and with its lines.</summary>
+    private HubEventsOptions OnClock(HubEventsOptions asked) => asked with
+    {
+        Time = time,
+        Lines = lines.Write,
+        Events = asked.Events is null ? null : asked.Events with { Time = time },
+        Logs = asked.Logs is null ? null : asked.Logs with { Time = time },
+    };
 
     private Device DeviceAt(int index) => Registry.Devices[index];
 
