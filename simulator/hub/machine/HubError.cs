@@ -14,6 +14,9 @@ public sealed record HubError(int Code, string Name, string Text, int? TimeoutSe
 {
     private static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>For the header <c>Retry-After</c>; null = none.</summary>
+    public int? RetryAfterSeconds { get; init; }
+
     /// <summary>The HTTP status that goes with it.</summary>
     public int HttpStatus => Code / 1000;
 
@@ -45,6 +48,13 @@ public sealed record HubError(int Code, string Name, string Text, int? TimeoutSe
     public static HubError InvalidExpiry(string text) => new(403009, "InvalidMessageExpiryTime", text);
 
     public static HubError MessageTooLarge(string text) => new(413001, "MessageTooLarge", text);
+
+    public static HubError QuotaExceeded(long messages) => new(
+        403002, "IotHubQuotaExceeded",
+        string.Create(CultureInfo.InvariantCulture, $"The day's {messages} messages are used up; the next day begins at 00:00 UTC."));
+
+    public static HubError NotInThisTier(string tier) =>
+        new(403010, "OperationNotAvailableInCurrentTier", $"Tier {tier} does not have this operation.");
 
     public static HubError Throttled(string text) => new(429001, "ThrottlingException", text);
 

@@ -25,6 +25,11 @@ public sealed partial class HubServer
     /// <summary>Queues a cloud-to-device message. Null = it is on the disk; 403004, 403009, 404001, 413001.</summary>
     public async Task<HubError?> SendAsync(Device device, CommandMessage message)
     {
+        if (await AdmitAsync(ThrottleKind.Commands).ConfigureAwait(false) is { } refusal)
+        {
+            return refusal;
+        }
+
         DeviceState state = device.State;
         Task kept;
         lock (state.CommandGate)
@@ -47,6 +52,7 @@ public sealed partial class HubServer
                 return error;
             }
 
+            quota.Charge(UtcMs(), quota.MessagesOf(message.Length));
             kept = Keep(new JournalBatch().Put(JournalKeys.Command(device.Id, sequence), value));
         }
 
@@ -173,6 +179,8 @@ public sealed partial class HubServer
                 listener.Session.SendPublish(
                     Encoding.UTF8.GetBytes(delivery.Command.Topic(device.Id)), delivery.Command.Payload.Span,
                     (byte)(delivery.PacketId == 0 ? 0 : 1), delivery.PacketId, dup: delivery.IsDuplicate);
+                Metrics.Measure(HubMetric.DeviceDataUsage, delivery.Command.Length);
+                states.OnActivity(device.Index, UtcMs());
             }
 
             SettleCommands(device, queue);
@@ -192,6 +200,7 @@ public sealed partial class HubServer
         while (queue.TryTakeOutcome(out CommandOutcome outcome))
         {
             gone.Delete(JournalKeys.Command(device.Id, outcome.Sequence));
+            CountCommand(outcome.End);
             if (outcome.Feedback is { } record)
             {
                 lock (feedbackGate)

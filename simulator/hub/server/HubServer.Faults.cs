@@ -109,6 +109,29 @@ public sealed partial class HubServer
         }
     }
 
+    /// <summary>How this device's attempts are refused, by a scenario or by a fault somebody ordered.</summary>
+    private bool TryFindRefusal(int device, out HubRefusal refusal)
+    {
+        FaultEffect effect = faults.EffectOn(device);
+        if (effect.IsThrottled)
+        {
+            refusal = new HubRefusal(ConnectReply.HangUp, Reason.RefusedThrottled, LogKind.ConnectThrottled);
+            return true;
+        }
+
+        if (effect.RefusalCode != 0)
+        {
+            LogKind kind = effect.RefusalCode == 3 ? LogKind.ConnectServerError : LogKind.ConnectUnauthorized;
+            refusal = new HubRefusal(effect.RefusalCode, Reason.RefusedByScenario, kind);
+            return true;
+        }
+
+        return refusals.TryGetValue(device, out refusal);
+    }
+
+    private bool IsQuotaGone(int device) =>
+        (!quotaGone.IsEmpty && quotaGone.ContainsKey(device)) || faults.EffectOn(device).IsQuotaGone;
+
     private void Tell(HubConnection connection, int device, Reason reason) =>
         options.OnVerdict?.Invoke(device, connection.Session.RemoteEndPoint?.Port ?? 0, reason);
 }

@@ -12,6 +12,11 @@ public sealed partial class HubServer
     /// <summary>Creates an identity: 409001 when there is one, 404001 for a module of no device, 403003 beyond the hub's limit.</summary>
     public async Task<HubAnswer<Device>> CreateAsync(IdentityDraft draft)
     {
+        if (await AdmitAsync(ThrottleKind.Registry).ConfigureAwait(false) is { } refusal)
+        {
+            return refusal;
+        }
+
         Device device;
         Task kept;
         lock (registryGate)
@@ -44,6 +49,11 @@ public sealed partial class HubServer
     /// </summary>
     public async Task<HubAnswer<Device>> UpdateAsync(IdentityDraft draft, string? ifMatch)
     {
+        if (await AdmitAsync(ThrottleKind.Registry).ConfigureAwait(false) is { } refusal)
+        {
+            return refusal;
+        }
+
         Device? device;
         Task kept;
         lock (registryGate)
@@ -77,6 +87,11 @@ public sealed partial class HubServer
     /// <summary>Deletes an identity with its modules, twin, messages and connection. Null = done; 404001, 412001.</summary>
     public async Task<HubError?> DeleteAsync(Device device, string? ifMatch)
     {
+        if (await AdmitAsync(ThrottleKind.Registry).ConfigureAwait(false) is { } refusal)
+        {
+            return refusal;
+        }
+
         Device[] gone;
         Task kept;
         lock (registryGate)
@@ -112,7 +127,7 @@ public sealed partial class HubServer
         return isKept ? null : CannotKeep;
     }
 
-    /// <summary>The connection as the cloud shows it.</summary>
+    /// <summary>The connection as the cloud shows it: the state up to five minutes late (<see cref="ConnectionStateView"/>).</summary>
     public ConnectionView ViewOf(Device device)
     {
         int commands = 0;
@@ -126,7 +141,7 @@ public sealed partial class HubServer
 
         lock (gate)
         {
-            return new ConnectionView(holders[device.Index] is not null, null, null, commands);
+            return states.Read(device.Index, UtcMs(), commands);
         }
     }
 

@@ -16,6 +16,13 @@ public sealed partial class HubServer
     /// <exception cref="OperationCanceledException">The caller gave up.</exception>
     public async Task<MethodOutcome> CallAsync(Device device, MethodRequest request, CancellationToken cancellation)
     {
+        HubError? refusal = await AdmitAsync(
+            ThrottleKind.Methods, Throttles.MethodBlocks(request.Payload.Length), cancellation).ConfigureAwait(false);
+        if (refusal is not null)
+        {
+            return new MethodOutcome(0, refusal, 0, default);
+        }
+
         if (device.IsDeleted || !device.IsEnabled)
         {
             return new MethodOutcome(0, NotFound(device.Id, device.ModuleId), 0, default);
@@ -38,7 +45,7 @@ public sealed partial class HubServer
 
         SendMethods(holder, outgoing);
         await using CancellationTokenRegistration giveUp = cancellation.Register(() => Abandon(call, waiting, cancellation));
-        return await waiting.Task.ConfigureAwait(false);
+        return CountMethod(request, await waiting.Task.ConfigureAwait(false));
     }
 
     private void Abandon(long call, TaskCompletionSource<MethodOutcome> waiting, CancellationToken cancellation)

@@ -61,18 +61,14 @@ public sealed partial class HubServer : IServerHandler
             case PublishKind.Telemetry when !Hub.Telemetry.IsWithinLimit(rest, packet.Payload.Length):
                 CloseFor(connection, $"a message longer than {Hub.Telemetry.MessageLengthMax} bytes");
                 return;
-            case PublishKind.Telemetry when !quotaGone.IsEmpty && quotaGone.ContainsKey(device.Index):
-                Cut(device, Reason.QuotaExceeded);
-                return;
             case PublishKind.Telemetry:
-                NoteMessaging(connection, device);
-                TakeTelemetry(connection, device, rest, packet.Retain, packet.Payload);
-                break;
+                OnTelemetry(connection, device, rest, packet);
+                return;
             case PublishKind.TwinGet or PublishKind.TwinPatch when rest.Length > RequestIdLengthMax:
                 CloseFor(connection, "a twin request with an overlong request id");
                 return;
             case PublishKind.TwinGet:
-                AnswerTwin(connection, device, rest, 200, TwinOf(device).DeviceJson(), 0);
+                ReadTwin(connection, device, rest);
                 break;
             case PublishKind.TwinPatch:
                 ReportTwin(connection, device, rest, packet.Payload);
@@ -117,6 +113,12 @@ public sealed partial class HubServer : IServerHandler
             added |= topic;
             codes[position++] = Math.Min(item.Qos, (byte)1);
             commandQos = topic == TopicFlags.DeviceBound ? codes[position - 1] : commandQos;
+        }
+
+        if (WhyNotInTier(added) is { } why)
+        {
+            CloseFor(connection, why);
+            return;
         }
 
         Task? kept = null;
@@ -225,6 +227,12 @@ public sealed partial class HubServer : IServerHandler
     {
         SasVerdict verdict = SasVerifier.VerifyDevice(packet.Password, Registry, device);
         connection.ByPolicy = verdict.ByPolicy;
+        if (faults.EffectOn(device.Index).IsSilent)
+        {
+            connection.IsIgnored = true;
+            return;
+        }
+
         long utcMs = UtcMs();
         string cause = device.IsDeleted ? $"IotHub '{Registry.HostName}' does not contain the specified device"
             : verdict.IsAccepted
@@ -244,7 +252,7 @@ public sealed partial class HubServer : IServerHandler
             NoteSilence(nowMs, device, older);
             candidate = connection;
             candidateCause = cause;
-            reply = refusals.TryGetValue(device.Index, out HubRefusal refusal)
+            reply = TryFindRefusal(device.Index, out HubRefusal refusal)
                 ? hub.Refuse(nowMs, device.Index, refusal.Reason, refusal.Code, refusal.Kind)
                 : request.CredentialValid && device.IsDeleted
                 ? hub.Refuse(nowMs, device.Index, Reason.TokenRefused, 5, LogKind.ConnectUnauthorized)
@@ -366,7 +374,7 @@ public sealed partial class HubServer : IServerHandler
         if (!clean && connection.WillBag is { } bag)
         {
             connection.WillBag = null;
-            TakeTelemetry(connection, device, bag, connection.WillRetain, connection.WillBody);
+            TakeWill(connection, device, bag);
         }
     }
 
@@ -375,6 +383,7 @@ public sealed partial class HubServer : IServerHandler
         long utcMs = UtcMs();
         Interlocked.Increment(ref telemetryCount);
         Telemetry.Add(device, utcMs, bag, retain, body);
+        CountTelemetry(device, utcMs, bag.Length + body.Length);
         events?.OnTelemetry(device, utcMs, bag, retain, connection.ByPolicy, body);
     }
 

@@ -25,6 +25,20 @@ public sealed partial class HubServer
     /// <summary>PATCH or (<paramref name="replace"/>) PUT of a twin; a connected device is notified of desired properties.</summary>
     public async Task<HubAnswer<Twin>> ChangeTwinAsync(Device device, ReadOnlyMemory<byte> body, string? ifMatch, bool replace)
     {
+        if (await AdmitAsync(ThrottleKind.TwinUpdates).ConfigureAwait(false) is { } refusal)
+        {
+            return refusal;
+        }
+
+        HubAnswer<Twin> answer = await MergeTwinAsync(device, body, ifMatch, replace).ConfigureAwait(false);
+        Note(
+            HubMetric.ServiceTwinUpdateSuccess, HubMetric.ServiceTwinUpdateFailure, HubMetric.ServiceTwinUpdateSize,
+            answer.Error is null ? body.Length : null);
+        return answer;
+    }
+
+    private async Task<HubAnswer<Twin>> MergeTwinAsync(Device device, ReadOnlyMemory<byte> body, string? ifMatch, bool replace)
+    {
         DeviceState state = device.State;
         TwinResult result;
         Task kept;
@@ -54,6 +68,11 @@ public sealed partial class HubServer
 
     private void ReportTwin(HubConnection connection, Device device, ReadOnlySpan<byte> requestId, ReadOnlySpan<byte> patch)
     {
+        if (!AdmitTwin(connection, device, requestId, ThrottleKind.TwinUpdates, out long waitMs))
+        {
+            return;
+        }
+
         DeviceState state = device.State;
         TwinResult result;
         Task kept;
@@ -65,8 +84,12 @@ public sealed partial class HubServer
             kept = result.IsDone ? KeepTwin(device, state, result.Twin) : Task.CompletedTask;
         }
 
+        Note(
+            HubMetric.DeviceTwinUpdateSuccess, HubMetric.DeviceTwinUpdateFailure, HubMetric.DeviceTwinUpdateSize,
+            result.IsDone ? patch.Length : null);
         if (result.IsDone)
         {
+            kept = waitMs == 0 ? kept : Task.WhenAll(kept, Task.Delay(TimeSpan.FromMilliseconds(waitMs), time));
             _ = AnswerReportAsync(kept, connection, device, requestId.ToArray(), result.Twin.ReportedVersion);
         }
         else
@@ -96,8 +119,13 @@ public sealed partial class HubServer
             return;
         }
 
-        HubConnection? holder = HolderWith(device, TopicFlags.DesiredPatch | TopicFlags.TwinAll);
-        holder?.Session.SendPublish(
+        if (HolderWith(device, TopicFlags.DesiredPatch | TopicFlags.TwinAll) is not { } holder)
+        {
+            return;
+        }
+
+        quota.Charge(UtcMs(), quota.MessagesOf(notice.Length));
+        holder.Session.SendPublish(
             Encoding.ASCII.GetBytes(string.Create(
                 CultureInfo.InvariantCulture, $"$iothub/twin/PATCH/properties/desired/?$version={version}")),
             notice, qos: 0, packetId: 0);

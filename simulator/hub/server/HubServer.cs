@@ -58,6 +58,13 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
         deadlines = new HubDeadlines(time, data.Registry.Devices.Count, OnWake);
         commandWakes = new HubDeadlines(time, data.Registry.Devices.Count, OnCommandWake);
         feedback = new FeedbackQueue(UtcMs());
+        throttles = new Throttles(options.Hub);
+        quota = new DailyQuota(options.Hub);
+        delayed = new DelayedAnswers(time);
+        Metrics = new HubMetrics(UtcMs());
+        states = new ConnectionStateView(options.Hub.ConnectionStateLagMs);
+        faultTimer = time.CreateTimer(_ => RunFaults(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        metricsTimer = time.CreateTimer(_ => OnMetricsTimer(), null, MetricsEvery, MetricsEvery);
         methodTimer = time.CreateTimer(_ => OnMethodWake(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         events = options.Events is null
             ? null
@@ -167,6 +174,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
     /// <inheritdoc/>
     void IHubLog.Record(long nowMs, int device, LogKind kind)
     {
+        NoteState(device, kind);
         events?.OnRecord(device, kind);
         options.OnRecord?.Invoke(device, kind);
         bool isConnect = kind is LogKind.Connect or >= LogKind.ConnectUnauthorized;
@@ -190,7 +198,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
 
     private void Listen() => server = MqttServer.Start(
         new IPEndPoint(options.Bind, options.Port),
-        options.Watch?.Invoke(this) ?? this,
+        options.Watch?.Invoke(new FaultGate(this)) ?? new FaultGate(this),
         new ServerOptions
         {
             Tls = new TlsServer(Data.ServerCertificate),
@@ -204,6 +212,13 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
         deadlines.Dispose();
         commandWakes.Dispose();
         methodTimer.Dispose();
+        metricsTimer.Dispose();
+        lock (orderGate)
+        {
+            faultTimer.Dispose(); // A step under way is over before the log closes.
+        }
+
+        delayed.Dispose();
     }
 
     /// <summary>The deliveries on this hub's clock and with its lines.</summary>
