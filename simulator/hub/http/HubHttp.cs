@@ -72,7 +72,46 @@ public sealed class HubHttp : IAsyncDisposable
     {
         application.MapGet("/healthz", () => Results.Text("ok\n"));
         application.MapGet("/local/logs", (HttpContext context) => WriteLogsAsync(context, hub.Data.ConnectionsPath));
+        application.MapGet("/local/metrics", (string? metricnames, string? timespan, string? interval, string? aggregation) =>
+            Answer(MetricsRoute.Get(hub, metricnames, timespan, interval, aggregation), 200));
+        application.MapGet("/local/faults", () => Answer(FaultsRoute.Get(hub), 200));
+        application.MapPost("/local/faults", (Delegate)((HttpContext context) => PostFaultAsync(context, hub)));
+        application.MapDelete("/local/faults/{id}", (HttpContext context, string id) => Refusal(context, hub, "/local/faults/" + id)
+            ?? (FaultsRoute.Delete(hub, id) is { } error ? Answer(error, 0) : Results.NoContent()));
         application.MapGet("/local/telemetry", (HttpContext context) => WriteTelemetryAsync(context, hub.Telemetry));
+    }
+
+    private static async Task<IResult> PostFaultAsync(HttpContext context, HubServer hub)
+    {
+        if (Refusal(context, hub, "/local/faults") is { } refusal)
+        {
+            return refusal;
+        }
+
+        using var body = new MemoryStream();
+        await context.Request.Body.CopyToAsync(body, context.RequestAborted).ConfigureAwait(false);
+        return Answer(FaultsRoute.Post(hub, body.ToArray()), 201);
+    }
+
+    /// <summary>401 unless the request may order faults.</summary>
+    private static IResult? Refusal(HttpContext context, HubServer hub, string path)
+    {
+        SasVerdict verdict = SasVerifier.VerifyService(
+            Encoding.UTF8.GetBytes(context.Request.Headers.Authorization.ToString()), hub.Registry, Encoding.UTF8.GetBytes(path),
+            FaultsRoute.Right);
+        return verdict.IsAccepted && verdict.ExpirySeconds * 1000 > hub.UtcNowMs
+            ? null
+            : Answer(new HubError(
+                401002, "IotHubUnauthorizedAccess",
+                verdict.IsAccepted ? "the token has expired" : SasVerifier.Describe(verdict.Fault)), 0);
+    }
+
+    private static IResult Answer(HubAnswer<byte[]> answer, int status)
+    {
+        long utcMs = DateTimeOffset.UtcNow.ToUnixTimeMilliseconds();
+        return answer.Error is { } error
+            ? Results.Text(error.Body(Guid.NewGuid().ToString("N"), utcMs), "application/json", error.HttpStatus)
+            : Results.Text(answer.Value!, "application/json", status);
     }
 
     private static async Task WriteTelemetryAsync(HttpContext context, TelemetryRing ring)
