@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
@@ -23,21 +24,29 @@ internal sealed class TestDevice : IAsyncDisposable
         this.tls = tls;
     }
 
-    public static async Task<TestDevice> DialAsync(HubServer hub)
+    public static Task<TestDevice> DialAsync(HubServer hub) => DialAsync(hub.EndPoint, hub.Data.AuthorityPath);
+
+    public static async Task<TestDevice> DialAsync(IPEndPoint endPoint, string authorityPath)
     {
-        using X509Certificate2 authority = X509CertificateLoader.LoadCertificateFromFile(hub.Data.AuthorityPath);
+        X509ChainPolicy policy = TrustOnly(authorityPath);
+        var tcp = new TcpClient();
+        await tcp.ConnectAsync(endPoint);
+        var tls = new SslStream(tcp.GetStream());
+        await tls.AuthenticateAsClientAsync(
+            new SslClientAuthenticationOptions { TargetHost = "localhost", CertificateChainPolicy = policy });
+        return new TestDevice(tcp, tls);
+    }
+
+    /// <summary>A policy that trusts a hub's own authority and nothing else.</summary>
+    public static X509ChainPolicy TrustOnly(string authorityPath)
+    {
         var policy = new X509ChainPolicy
         {
             TrustMode = X509ChainTrustMode.CustomRootTrust,
             RevocationMode = X509RevocationMode.NoCheck,
         };
-        policy.CustomTrustStore.Add(authority);
-        var tcp = new TcpClient();
-        await tcp.ConnectAsync(hub.EndPoint);
-        var tls = new SslStream(tcp.GetStream());
-        await tls.AuthenticateAsClientAsync(
-            new SslClientAuthenticationOptions { TargetHost = "localhost", CertificateChainPolicy = policy });
-        return new TestDevice(tcp, tls);
+        policy.CustomTrustStore.Add(X509CertificateLoader.LoadCertificateFromFile(authorityPath));
+        return policy;
     }
 
     /// <summary>Dials and connects as the device, with its own key; asserts that it was accepted.</summary>
@@ -134,6 +143,10 @@ internal sealed class TestDevice : IAsyncDisposable
         int end = 2 + BinaryPrimitives.ReadUInt16BigEndian(packet);
         return (Encoding.UTF8.GetString(packet[2..end]), Encoding.UTF8.GetString(packet[end..]));
     }
+
+    /// <summary>The body of a packet read with <see cref="ReadPublishAsync"/> that came with QoS 1.</summary>
+    public static string BodyOf(byte[] publish) =>
+        Encoding.UTF8.GetString(publish[(4 + BinaryPrimitives.ReadUInt16BigEndian(publish))..]);
 
     /// <summary>Acknowledges (3.4) a packet read with <see cref="ReadPublishAsync"/>.</summary>
     public Task SendPubackAsync(byte[] publish)
