@@ -77,6 +77,12 @@ public static class HubCommand
         HelpName = "URL",
     };
 
+    private static readonly Option<string?> Otlp = new("--otlp")
+    {
+        Description = "Send the metrics to this OpenTelemetry collector (or OTEL_EXPORTER_OTLP_ENDPOINT).",
+        HelpName = "URL",
+    };
+
     /// <summary>The verb.</summary>
     public static Command Create(Option<bool> json)
     {
@@ -85,7 +91,7 @@ public static class HubCommand
             "Serves a local IoT Hub until Ctrl-C: devices on TLS 8883 with SAS tokens really checked, registry, twins, methods and\n"
             + "queries on HTTPS, Connections records, Event Grid events.")
         {
-            Port, HttpPort, Bind, Data, Devices, For, Events, Schema, Logs,
+            Port, HttpPort, Bind, Data, Devices, For, Events, Schema, Logs, Otlp,
         };
         command.SetAction((parsed, cancellation) =>
         {
@@ -112,5 +118,6 @@ public static class HubCommand
         Events = parsed.GetValue(Events),
         EventsSchema = parsed.GetValue(Schema),
         Logs = parsed.GetValue(Logs),
+        Otlp = parsed.GetValue(Otlp),
     };
 }

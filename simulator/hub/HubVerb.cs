@@ -35,6 +35,9 @@ public sealed record HubVerbOptions
     /// <summary>Address of a webhook for Connections records; null = none.</summary>
     public string? Logs { get; init; }
 
+    /// <summary>Address of an OpenTelemetry collector; null = what the environment says.</summary>
+    public string? Otlp { get; init; }
+
     /// <summary>Grace, skew, tier.</summary>
     public HubOptions Hub { get; init; } = new();
 }
@@ -87,6 +90,7 @@ public static class HubVerb
         HubServer hub = StartHub(options, bind, directory, error);
         await using (hub.ConfigureAwait(false))
         {
+            using OtlpExport? export = OtlpExport.UrlOf(options.Otlp) is { } collector ? OtlpExport.Start(hub, collector) : null;
             HubHttp? http = options.HttpPort == 0
                 ? null
                 : await StartHttpAsync(hub, bind, options.HttpPort).ConfigureAwait(false);
@@ -236,6 +240,7 @@ public static class HubVerb
             : options.Devices is < 1 or > Registry.DevicesMax
                 ? $"--devices {options.Devices}: allowed are 1 to {Registry.DevicesMax}"
             : options.Events is { } events && !DeliveryOptions.TryReadUrl(events, out _, out string why) ? $"--events: {why}"
+            : OtlpExport.UrlOf(options.Otlp) is { } otlp && !OtlpExport.TryReadUrl(otlp, out why) ? $"--otlp: {why}"
             : options.Logs is { } logs && !DeliveryOptions.TryReadUrl(logs, out _, out why) ? $"--logs: {why}"
             : null;
     }

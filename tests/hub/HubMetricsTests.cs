@@ -157,8 +157,8 @@ public sealed class HubMetricsTests
             "d2c.telemetry.ingress.success,ConnectedDeviceCount", "2026-01-01T00:00:00Z/2026-01-01T00:02:00Z", null, null);
 
         Assert.Equal(
-            """{"cost":0,"timespan":"2026-01-01T00:00:00Z/2026-01-01T00:02:00Z","interval":"PT1M","namespace":"Microsoft.Devices/IotHubs","""
-            + "\"resourceregion\":\"local\",\"value\":[",
+            """{"cost":0,"timespan":"2026-01-01T00:00:00Z/2026-01-01T00:02:00Z","interval":"PT1M","""
+            + """"namespace":"Microsoft.Devices/IotHubs","resourceregion":"local","value":[""",
             answer.GetRawText()[..answer.GetRawText().IndexOf('[', StringComparison.Ordinal)] + "[");
         JsonElement sent = answer.GetProperty("value")[0];
         Assert.Equal(

@@ -9,12 +9,12 @@ internal sealed class HubRig : IAsyncDisposable
     private readonly HubFolder folder = new();
     private readonly StringWriter lines = new();
 
-    public HubRig(long graceMs = 600_000, int connectWithinMs = 30_000, TimeProvider? time = null) =>
+    public HubRig(long graceMs = 600_000, int connectWithinMs = 30_000, TimeProvider? time = null, HubOptions? hub = null) =>
         Server = HubServer.Start(new HubServerOptions
         {
             DataDirectory = folder.Path,
             Port = 0,
-            Hub = new HubOptions { GraceMinMs = graceMs, GraceMaxMs = graceMs },
+            Hub = hub ?? new HubOptions { GraceMinMs = graceMs, GraceMaxMs = graceMs },
             ConnectWithin = TimeSpan.FromMilliseconds(connectWithinMs),
             Time = time ?? TimeProvider.System,
             Lines = TextWriter.Synchronized(lines),

@@ -58,7 +58,10 @@ public sealed class HubHttp : IAsyncDisposable
             kestrel.Listen(bind, port, listen => listen.UseHttps(hub.Data.ServerCertificate));
         });
         WebApplication application = builder.Build();
-        HttpRoute[] routes = [.. RegistryRoutes.All, .. TwinRoutes.All, .. MessageRoutes.All, .. LocalRoutes.All];
+        HttpRoute[] routes =
+        [
+            .. RegistryRoutes.All, .. TwinRoutes.All, .. MessageRoutes.All, .. LocalRoutes.All, .. MetricsRoute.All, .. FaultsRoute.All,
+        ];
         var router = new HttpRouter(hub, time ?? TimeProvider.System, [.. routes, LocalRoutes.ListOf(routes)]);
         application.Run(router.ServeAsync);
         try

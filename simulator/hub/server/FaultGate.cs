@@ -2,7 +2,7 @@ using Agent.Wire;
 
 namespace Agent.Hub;
 
-/// <summary>Stands between the sessions and the hub, and keeps from the hub what it is not to hear while it is silent to a device.</summary>
+/// <summary>Stands between the sessions and the hub, and keeps from it what it is not to hear while it is silent to a device.</summary>
 /// <remarks>
 /// A fault on demand can tell one device from another only by its CONNECT, so TCP and TLS still work for new connections; from
 /// then on nothing is answered. The end of a TCP connection is noticed even then: a socket that is gone cannot be held.

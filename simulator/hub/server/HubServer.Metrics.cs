@@ -21,6 +21,9 @@ public sealed partial class HubServer
     /// <summary>Gathers what has been counted until now.</summary>
     public void AdvanceMetrics() => Metrics.Advance(UtcMs());
 
+    /// <summary>The hub's clock, ms since 1970.</summary>
+    internal long UtcNowMs => UtcMs();
+
     private void OnMetricsTimer()
     {
         AdvanceMetrics();

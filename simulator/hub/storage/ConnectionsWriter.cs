@@ -42,6 +42,9 @@ public readonly ref struct ConnectionsRecord
 /// </remarks>
 public sealed class ConnectionsWriter : IDisposable
 {
+    /// <summary>The region of a hub that is in none.</summary>
+    public const string LocationDefault = "local";
+
     private static readonly JsonWriterOptions Options = new()
     {
         // Plain \" instead of \u0022 for the nested quotes; control characters and invalid text are still escaped.
@@ -58,15 +61,18 @@ public sealed class ConnectionsWriter : IDisposable
 
     /// <param name="hubName">The last part of the resource id.</param>
     /// <param name="location">The region's name.</param>
-    public ConnectionsWriter(string hubName, string location = "local")
+    public ConnectionsWriter(string hubName, string location = LocationDefault)
     {
-        resourceId = Encoding.UTF8.GetBytes(
-            "/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000000/RESOURCEGROUPS/LOCAL"
-            + "/PROVIDERS/MICROSOFT.DEVICES/IOTHUBS/" + hubName.ToUpperInvariant());
+        resourceId = Encoding.UTF8.GetBytes(ResourceIdOf(hubName));
         this.location = Encoding.UTF8.GetBytes(location);
         inner = new Utf8JsonWriter(properties, Options);
         outer = new Utf8JsonWriter(Stream.Null, Options);
     }
+
+    /// <summary>What a hub of this name is called in Azure Monitor.</summary>
+    public static string ResourceIdOf(string hubName) =>
+        "/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000000/RESOURCEGROUPS/LOCAL"
+        + "/PROVIDERS/MICROSOFT.DEVICES/IOTHUBS/" + hubName.ToUpperInvariant();
 
     /// <summary>Appends one record and its line end.</summary>
     public void Write(IBufferWriter<byte> output, in ConnectionsRecord record)
