@@ -11,7 +11,7 @@ namespace Agent.Hub;
 /// <c>50%</c> are legal device ids. Here the path is split as it came and each segment decoded once. The order is the same for all
 /// routes: path, method, credential, version, ids, body, throttle; whoever may not ask learns nothing about devices.
 /// </remarks>
-internal sealed class HttpRouter(HubServer hub, TimeProvider time, IReadOnlyList<HttpRoute> routes)
+internal sealed class HttpRouter(HubServer hub, IReadOnlyList<HttpRoute> routes)
 {
     private const int LockTokenLengthMax = 128;
 
@@ -101,7 +101,7 @@ internal sealed class HttpRouter(HubServer hub, TimeProvider time, IReadOnlyList
             return allowed is null ? HttpErrors.NotFound() : HttpErrors.MethodNotAllowed(allowed);
         }
 
-        long utcMs = time.GetUtcNow().ToUnixTimeMilliseconds();
+        long utcMs = hub.UtcNowMs;
         call = new HttpCall(hub, context, values, utcMs);
         HubError? refusal = route.Right == AccessRights.None
             ? null
@@ -195,7 +195,7 @@ internal sealed class HttpRouter(HubServer hub, TimeProvider time, IReadOnlyList
         context.Response.StatusCode = answer.Status;
         if (answer.Error is { } error)
         {
-            long utcMs = time.GetUtcNow().ToUnixTimeMilliseconds();
+            long utcMs = hub.UtcNowMs;
             string trackingId = HttpErrors.TrackingId(utcMs);
             body = nestsErrors ? error.Body(trackingId, utcMs) : HttpErrors.Body(error, trackingId);
             context.Response.StatusCode = error.HttpStatus;

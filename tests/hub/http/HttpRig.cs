@@ -55,7 +55,7 @@ internal sealed class HttpRig : IAsyncDisposable
             Hub = (options ?? new HubOptions()) with { ConnectionStateLagMs = 0 },
             Synchronise = false,
         });
-        HubHttp http = await HubHttp.StartAsync(server, IPAddress.Loopback, 0, time);
+        HubHttp http = await HubHttp.StartAsync(server, IPAddress.Loopback, 0);
         return new HttpRig(
             time, folder, server, http, X509CertificateLoader.LoadCertificateFromFile(server.Data.AuthorityPath));
     }
