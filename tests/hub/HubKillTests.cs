@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 
@@ -149,7 +148,8 @@ public sealed class HubKillTests
         foreach ((string id, Truth truth) in identities)
         {
             JsonElement? found = await hub.FindAsync($"/devices/{id}");
-            truth.Meet(found is { } identity ? int.Parse(identity.GetProperty("statusReason").GetString()![1..], CultureInfo.InvariantCulture) : -1);
+            string? reason = found?.GetProperty("statusReason").GetString();
+            truth.Meet(reason is null ? -1 : int.Parse(reason[1..], CultureInfo.InvariantCulture));
         }
 
         for (int i = 0; i < Reporters; i++)

@@ -16,11 +16,14 @@ internal static class Tool
         return path!;
     }
 
-    public static async Task<(int ExitCode, string Output, string Error)> RunAsync(string file, params string[] arguments)
+    public static Task<(int ExitCode, string Output, string Error)> RunAsync(string file, params string[] arguments) =>
+        RunAsync(new ProcessStartInfo(file, arguments) { RedirectStandardOutput = true, RedirectStandardError = true }, seconds: 60);
+
+    /// <summary>Runs a program whose outputs are redirected.</summary>
+    public static async Task<(int ExitCode, string Output, string Error)> RunAsync(ProcessStartInfo start, int seconds)
     {
-        var start = new ProcessStartInfo(file, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         using Process process = Process.Start(start)!;
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(seconds));
         try
         {
             Task<string> output = process.StandardOutput.ReadToEndAsync(patience.Token);

@@ -172,7 +172,10 @@ public static class SasVerifier
         int slash = resource.IndexOf((byte)'/');
         ReadOnlySpan<byte> host = slash < 0 ? resource : resource[..slash];
         ReadOnlySpan<byte> path = slash < 0 ? default : resource[slash..];
-        if (!registry.IsHostName(host))
+        // A service that dials a port may name it in its token; a device's token never does.
+        int colon = mayBeBroader ? host.LastIndexOf((byte)':') : -1;
+        if (!registry.IsHostName(host)
+            && (colon < 0 || host[(colon + 1)..].ContainsAnyExceptInRange((byte)'0', (byte)'9') || !registry.IsHostName(host[..colon])))
         {
             return CredentialFault.WrongHub;
         }

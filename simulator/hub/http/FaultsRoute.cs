@@ -15,6 +15,24 @@ internal static class FaultsRoute
     /// <summary>What the token of POST and DELETE must grant.</summary>
     public const AccessRights Right = AccessRights.ServiceConnect | AccessRights.RegistryWrite;
 
+    /// <summary>Longest body of an order in bytes: a list of some thousand devices.</summary>
+    private const int BodyLengthMax = 1 << 20;
+
+    public static IReadOnlyList<HttpRoute> All { get; } =
+    [
+        new("GET", "/local/faults", "The faults that wait or are active", call => Answer(Get(call.Hub), 200)),
+        new("POST", "/local/faults", "Order a fault: drop, refuse, silence, failover, …", call => Answer(Post(call.Hub, call.Body), 201))
+        {
+            Right = Right,
+            BodyLengthMax = BodyLengthMax,
+        },
+        new("DELETE", "/local/faults/{id}", "End a fault", call => Task.FromResult(
+            Delete(call.Hub, call.DeviceId) is { } error ? (HttpAnswer)error : HttpAnswer.NoContent))
+        {
+            Right = Right,
+        },
+    ];
+
     /// <summary>Orders a fault: the answer shows it. 400004 with the JSON path of what is wrong, 429001 beyond the limit.</summary>
     public static HubAnswer<byte[]> Post(HubServer hub, ReadOnlyMemory<byte> body)
     {
@@ -51,6 +69,9 @@ internal static class FaultsRoute
         int.TryParse(id, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && hub.EndFault(number)
             ? null
             : new HubError(404000, "GenericNotFound", "There is no fault of this number, or it is over.");
+
+    private static Task<HttpAnswer> Answer(HubAnswer<byte[]> answer, int status) => Task.FromResult(
+        answer.Error is { } error ? (HttpAnswer)error : HttpAnswer.Json(answer.Value!) with { Status = status });
 
     private static void Write(Utf8JsonWriter json, HubServer hub, HubFault fault)
     {

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Microsoft.AspNetCore.Http;
 
 namespace Agent.Hub;
 
@@ -9,6 +10,18 @@ namespace Agent.Hub;
 /// </remarks>
 internal static class MetricsRoute
 {
+    public static IReadOnlyList<HttpRoute> All { get; } =
+    [
+        new("GET", "/local/metrics", "Platform metrics: ?metricnames=&timespan=FROM/TO&interval=PT1M&aggregation=", call =>
+        {
+            IQueryCollection query = call.Context.Request.Query;
+            HubAnswer<byte[]> answer = Get(
+                call.Hub, query["metricnames"].FirstOrDefault(), query["timespan"].FirstOrDefault(), query["interval"].FirstOrDefault(),
+                query["aggregation"].FirstOrDefault());
+            return Task.FromResult(answer.Error is { } error ? (HttpAnswer)error : HttpAnswer.Json(answer.Value!));
+        }),
+    ];
+
     /// <summary>Answers; each parameter may be null (<see cref="MetricsQuery.TryRead"/>). 400004 names the first that is wrong.</summary>
     public static HubAnswer<byte[]> Get(HubServer hub, string? names, string? timespan, string? interval, string? aggregation)
     {
