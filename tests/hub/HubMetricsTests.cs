@@ -113,7 +113,7 @@ public sealed class HubMetricsTests
         {
             for (int i = 0; i < Each; i++)
             {
-                metrics.Count(HubMetric.TelemetrySuccess);
+                metrics.CountEach(HubMetric.TelemetrySuccess, HubMetric.TelemetryEgressSuccess);
                 metrics.Measure(HubMetric.DeviceDataUsage, i % 7);
             }
         }))];
@@ -132,12 +132,12 @@ public sealed class HubMetricsTests
     [Fact]
     public void Counting_allocates_nothing()
     {
-        metrics.Count(HubMetric.TelemetrySuccess);
+        metrics.CountEach(HubMetric.TelemetrySuccess);
         metrics.Measure(HubMetric.DeviceDataUsage, 9);
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int i = 0; i < 1000; i++)
         {
-            metrics.Count(HubMetric.TelemetrySuccess);
+            metrics.CountEach(HubMetric.TelemetrySuccess, HubMetric.TelemetryEgressSuccess);
             metrics.Measure(HubMetric.DeviceDataUsage, i);
         }
 
@@ -157,8 +157,8 @@ public sealed class HubMetricsTests
             "d2c.telemetry.ingress.success,ConnectedDeviceCount", "2026-01-01T00:00:00Z/2026-01-01T00:02:00Z", null, null);
 
         Assert.Equal(
-            """{"cost":0,"timespan":"2026-01-01T00:00:00Z/2026-01-01T00:02:00Z","interval":"PT1M",""" + "\"namespace\":"
-            + "\"Microsoft.Devices/IotHubs\",\"resourceregion\":\"local\",\"value\":[",
+            """{"cost":0,"timespan":"2026-01-01T00:00:00Z/2026-01-01T00:02:00Z","interval":"PT1M","""
+            + "\"namespace\":\"Microsoft.Devices/IotHubs\",\"resourceregion\":\"local\",\"value\":[",
             answer.GetRawText()[..answer.GetRawText().IndexOf('[', StringComparison.Ordinal)] + "[");
         JsonElement sent = answer.GetProperty("value")[0];
         Assert.Equal(

@@ -61,6 +61,16 @@ public sealed class HubMetrics
     /// <summary>Counts operations of a single-point metric. Lock-free, no allocation.</summary>
     public void Count(HubMetric metric, long operations = 1) => Interlocked.Add(ref Cell(metric), operations);
 
+    /// <summary>Counts one operation of each of these: what one message sets off, for little more than the price of one.</summary>
+    public void CountEach(params ReadOnlySpan<HubMetric> metrics)
+    {
+        ref long stripe = ref Cell(0);
+        foreach (HubMetric metric in metrics)
+        {
+            Interlocked.Increment(ref System.Runtime.CompilerServices.Unsafe.Add(ref stripe, (int)metric));
+        }
+    }
+
     /// <summary>
     /// Counts one operation of a size metric, 0 to 1,099,511,627,775 bytes. Lock-free, no allocation. Between two calls of
     /// <see cref="Advance"/>: fewer than 16.7 million operations and 1 TB.

@@ -41,9 +41,7 @@ public sealed partial class HubServer
     /// <summary>A message has been taken from a device. There is one route, the fallback to the built-in endpoint.</summary>
     private void CountTelemetry(Device device, long utcMs, int bytes)
     {
-        Metrics.Count(HubMetric.TelemetrySuccess);
-        Metrics.Count(HubMetric.TelemetryEgressSuccess);
-        Metrics.Count(HubMetric.TelemetryEgressFallback);
+        Metrics.CountEach(HubMetric.TelemetrySuccess, HubMetric.TelemetryEgressSuccess, HubMetric.TelemetryEgressFallback);
         Metrics.Measure(HubMetric.DeviceDataUsage, bytes);
         states.OnActivity(device.Index, utcMs);
     }
