@@ -152,7 +152,7 @@ public static class HubVerb
         await error.WriteLineAsync($"hub: MQTT over TLS on {hub.EndPoint}").ConfigureAwait(false);
         if (http is not null)
         {
-            await error.WriteLineAsync($"hub: logs and telemetry on {http.Address}local/logs and …/local/telemetry")
+            await error.WriteLineAsync($"hub: service routes on {http.Address}, all of them listed at {http.Address}local")
                 .ConfigureAwait(false);
         }
 

@@ -62,7 +62,7 @@ public sealed class HubMetrics
     public void Count(HubMetric metric, long operations = 1) => Interlocked.Add(ref Cell(metric), operations);
 
     /// <summary>Counts one operation of each of these: what one message sets off, for little more than the price of one.</summary>
-    public void CountEach(params ReadOnlySpan<HubMetric> metrics)
+    public void CountEach(ReadOnlySpan<HubMetric> metrics)
     {
         ref long stripe = ref Cell(0);
         foreach (HubMetric metric in metrics)
