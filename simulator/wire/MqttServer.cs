@@ -10,68 +10,68 @@ namespace Agent.Wire;
 /// <summary>An MQTT 3.1.1 server over TCP, with TLS 1.2 and 1.3.</summary>
 public sealed class MqttServer : IAsyncDisposable
 {
-    private readonly Socket _listener;
-    private readonly IServerHandler _handler;
-    private readonly ServerOptions _options;
-    private readonly SemaphoreSlim _handshakes;
-    private readonly Waiting _waiting;
-    private readonly HashSet<ServerSession> _sessions = [];
-    private readonly CancellationTokenSource _stopping = new();
-    private readonly TaskCompletionSource _allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Task _accepting;
-    private readonly ITimer _sweep;
-    private long _refusedCount;
-    private long _acceptedCount;
-    private volatile bool _crowded;
+    private readonly Socket listener;
+    private readonly IServerHandler handler;
+    private readonly ServerOptions options;
+    private readonly SemaphoreSlim handshakes;
+    private readonly Waiting waiting;
+    private readonly HashSet<ServerSession> sessions = [];
+    private readonly CancellationTokenSource stopping = new();
+    private readonly TaskCompletionSource allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task accepting;
+    private readonly ITimer sweep;
+    private long refusedCount;
+    private long acceptedCount;
+    private volatile bool crowded;
 
     private MqttServer(IPEndPoint bind, IServerHandler handler, ServerOptions options)
     {
-        _handler = handler;
-        _options = options;
-        _handshakes = new SemaphoreSlim(options.HandshakesMax, options.HandshakesMax);
-        _waiting = new Waiting();
-        _listener = new Socket(bind.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        this.handler = handler;
+        this.options = options;
+        handshakes = new SemaphoreSlim(options.HandshakesMax, options.HandshakesMax);
+        waiting = new Waiting();
+        listener = new Socket(bind.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            _listener.Bind(bind);
-            _listener.Listen(options.Backlog);
+            listener.Bind(bind);
+            listener.Listen(options.Backlog);
         }
         catch
         {
-            _listener.Dispose();
+            listener.Dispose();
             throw;
         }
 
-        LocalEndPoint = (IPEndPoint)_listener.LocalEndPoint!;
+        LocalEndPoint = (IPEndPoint)listener.LocalEndPoint!;
         TimeSpan step = TimeSpan.FromMilliseconds(
             Math.Clamp(Math.Min(options.ConnectTimeout.TotalMilliseconds, options.HandshakePatience.TotalMilliseconds) / 8, 5, 500));
-        _sweep = options.Time.CreateTimer(_ => Sweep(), null, step, step);
-        _accepting = Task.Run(AcceptAsync);
+        sweep = options.Time.CreateTimer(_ => Sweep(), null, step, step);
+        accepting = Task.Run(AcceptAsync);
     }
 
     /// <summary>Where the server listens; the real port when 0 was asked for.</summary>
     public IPEndPoint LocalEndPoint { get; }
 
     /// <summary>Now, on the clock of <see cref="Session.LastInboundMs"/>, milliseconds.</summary>
-    public long NowMs => _options.Time.NowMs();
+    public long NowMs => options.Time.NowMs();
 
     /// <summary>Connections open now, those in their handshake or closing included.</summary>
     public int ConnectionCount
     {
         get
         {
-            lock (_sessions)
+            lock (sessions)
             {
-                return _sessions.Count;
+                return sessions.Count;
             }
         }
     }
 
     /// <summary>Connections accepted since the start.</summary>
-    public long AcceptedCount => Interlocked.Read(ref _acceptedCount);
+    public long AcceptedCount => Interlocked.Read(ref acceptedCount);
 
     /// <summary>Connections reset at accept because ConnectionsMax or <see cref="FileLimit"/> was reached.</summary>
-    public long RefusedCount => Interlocked.Read(ref _refusedCount);
+    public long RefusedCount => Interlocked.Read(ref refusedCount);
 
     /// <summary>Binds, listens and starts to accept.</summary>
     /// <param name="bind">Address and port; port 0 lets the system choose, see <see cref="LocalEndPoint"/>.</param>
@@ -84,23 +84,23 @@ public sealed class MqttServer : IAsyncDisposable
     /// <summary>Stops accepting, ends every session as ServerStopped, waits until all are closed.</summary>
     public async Task StopAsync()
     {
-        if (_stopping.IsCancellationRequested)
+        if (stopping.IsCancellationRequested)
         {
-            await _allGone.Task.ConfigureAwait(false);
+            await allGone.Task.ConfigureAwait(false);
             return;
         }
 
-        await _stopping.CancelAsync().ConfigureAwait(false);
-        _listener.Dispose();
-        await _accepting.ConfigureAwait(false);
-        await _sweep.DisposeAsync().ConfigureAwait(false);
+        await stopping.CancelAsync().ConfigureAwait(false);
+        listener.Dispose();
+        await accepting.ConfigureAwait(false);
+        await sweep.DisposeAsync().ConfigureAwait(false);
         ServerSession[] open;
-        lock (_sessions)
+        lock (sessions)
         {
-            open = [.. _sessions];
+            open = [.. sessions];
             if (open.Length == 0)
             {
-                _allGone.TrySetResult();
+                allGone.TrySetResult();
             }
         }
 
@@ -109,7 +109,7 @@ public sealed class MqttServer : IAsyncDisposable
             session.Close(SessionEnd.ServerStopped);
         }
 
-        await _allGone.Task.ConfigureAwait(false);
+        await allGone.Task.ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
@@ -117,7 +117,7 @@ public sealed class MqttServer : IAsyncDisposable
 
     private async Task AcceptAsync()
     {
-        while (!_stopping.IsCancellationRequested)
+        while (!stopping.IsCancellationRequested)
         {
             try
             {
@@ -125,20 +125,20 @@ public sealed class MqttServer : IAsyncDisposable
                 Socket socket;
                 try
                 {
-                    socket = await _listener.AcceptAsync(_stopping.Token).ConfigureAwait(false);
+                    socket = await listener.AcceptAsync(stopping.Token).ConfigureAwait(false);
                 }
                 catch
                 {
-                    _handshakes.Release();
+                    handshakes.Release();
                     throw;
                 }
 
                 Admit(socket);
             }
-            catch (SocketException) when (!_stopping.IsCancellationRequested)
+            catch (SocketException) when (!stopping.IsCancellationRequested)
             {
                 // Out of file descriptors, or the peer gave up while queued. Either passes; spinning would not help.
-                await Task.Delay(TimeSpan.FromMilliseconds(20), _options.Time).ConfigureAwait(false);
+                await Task.Delay(TimeSpan.FromMilliseconds(20), options.Time).ConfigureAwait(false);
             }
             catch (Exception stopped) when (
                 stopped is SocketException or OperationCanceledException or ObjectDisposedException)
@@ -150,34 +150,34 @@ public sealed class MqttServer : IAsyncDisposable
 
     private async ValueTask EnterHandshakeAsync()
     {
-        if (!_handshakes.Wait(0))
+        if (!handshakes.Wait(0))
         {
-            _crowded = true;
-            await _handshakes.WaitAsync(_stopping.Token).ConfigureAwait(false);
-            _crowded = false;
+            crowded = true;
+            await handshakes.WaitAsync(stopping.Token).ConfigureAwait(false);
+            crowded = false;
         }
     }
 
     private void Admit(Socket socket)
     {
-        Interlocked.Increment(ref _acceptedCount);
-        var session = new ServerSession(_handler, _options.Limits, _options.Time);
+        Interlocked.Increment(ref acceptedCount);
+        var session = new ServerSession(handler, options.Limits, options.Time);
         bool admitted;
-        lock (_sessions)
+        lock (sessions)
         {
-            admitted = !FileLimit.IsScarce(socket) && _sessions.Count < _options.ConnectionsMax && _sessions.Add(session);
+            admitted = !FileLimit.IsScarce(socket) && sessions.Count < options.ConnectionsMax && sessions.Add(session);
         }
 
         if (!admitted)
         {
-            Interlocked.Increment(ref _refusedCount);
-            _handshakes.Release();
+            Interlocked.Increment(ref refusedCount);
+            handshakes.Release();
             socket.LingerState = new LingerOption(true, 0);
             socket.Dispose();
             return;
         }
 
-        _waiting.Add(session);
+        waiting.Add(session);
         ThreadPool.UnsafeQueueUserWorkItem(
             static work => _ = work.Server.ServeAsync(work.Socket, work.Session),
             (Server: this, Socket: socket, Session: session),
@@ -186,12 +186,12 @@ public sealed class MqttServer : IAsyncDisposable
 
     private async Task ServeAsync(Socket socket, ServerSession session)
     {
-        var link = new PortableLink(socket, session, _options.Limits.CloseLinger, _options.Time);
+        var link = new PortableLink(socket, session, options.Limits.CloseLinger, options.Time);
         try
         {
             socket.NoDelay = true;
             session.RemoteEndPoint = socket.RemoteEndPoint as IPEndPoint;
-            if (_options.Tls is { } tls)
+            if (options.Tls is { } tls)
             {
                 await link.WaitReadableAsync().ConfigureAwait(false);
                 await link.SecureAsServerAsync(tls.Options).ConfigureAwait(false);
@@ -204,7 +204,7 @@ public sealed class MqttServer : IAsyncDisposable
         finally
         {
             session.IsSecured = true;
-            _handshakes.Release();
+            handshakes.Release();
         }
 
         try
@@ -219,12 +219,12 @@ public sealed class MqttServer : IAsyncDisposable
 
     private void Forget(ServerSession session)
     {
-        lock (_sessions)
+        lock (sessions)
         {
-            _sessions.Remove(session);
-            if (_sessions.Count == 0 && _stopping.IsCancellationRequested)
+            sessions.Remove(session);
+            if (sessions.Count == 0 && stopping.IsCancellationRequested)
             {
-                _allGone.TrySetResult();
+                allGone.TrySetResult();
             }
         }
     }
@@ -232,11 +232,11 @@ public sealed class MqttServer : IAsyncDisposable
     private void Sweep()
     {
         long now = NowMs;
-        _waiting.EndLate(now - (long)_options.ConnectTimeout.TotalMilliseconds, SessionEnd.ConnectTimeout, anyStage: true);
-        if (_crowded)
+        waiting.EndLate(now - (long)options.ConnectTimeout.TotalMilliseconds, SessionEnd.ConnectTimeout, anyStage: true);
+        if (crowded)
         {
-            _waiting.EndLate(
-                now - (long)_options.HandshakePatience.TotalMilliseconds, SessionEnd.HandshakeTimeout, anyStage: false);
+            waiting.EndLate(
+                now - (long)options.HandshakePatience.TotalMilliseconds, SessionEnd.HandshakeTimeout, anyStage: false);
         }
     }
 }

@@ -3,13 +3,13 @@ namespace Agent.Wire;
 /// <summary>Sessions that have not said CONNECT yet, oldest first.</summary>
 internal sealed class Waiting
 {
-    private readonly LinkedList<ServerSession> _sessions = new();
+    private readonly LinkedList<ServerSession> sessions = new();
 
     public void Add(ServerSession session)
     {
-        lock (_sessions)
+        lock (sessions)
         {
-            _sessions.AddLast(session);
+            sessions.AddLast(session);
         }
     }
 
@@ -20,9 +20,9 @@ internal sealed class Waiting
     public void EndLate(long openedMsMax, SessionEnd end, bool anyStage)
     {
         List<ServerSession>? late = null;
-        lock (_sessions)
+        lock (sessions)
         {
-            for (LinkedListNode<ServerSession>? node = _sessions.First; node is not null;)
+            for (LinkedListNode<ServerSession>? node = sessions.First; node is not null;)
             {
                 ServerSession session = node.Value;
                 LinkedListNode<ServerSession>? next = node.Next;
@@ -35,11 +35,11 @@ internal sealed class Waiting
 
                 if (settled)
                 {
-                    _sessions.Remove(node);
+                    sessions.Remove(node);
                 }
                 else if (anyStage || !session.IsSecured)
                 {
-                    _sessions.Remove(node);
+                    sessions.Remove(node);
                     (late ??= []).Add(session);
                 }
 
