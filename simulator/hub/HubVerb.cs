@@ -88,6 +88,8 @@ public static class HubVerb
             }
             finally
             {
+                // First, so that clients over WebSocket hear of it too.
+                await hub.StopAsync().ConfigureAwait(false);
                 if (http is not null)
                 {
                     await http.DisposeAsync().ConfigureAwait(false);

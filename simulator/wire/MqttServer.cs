@@ -1,11 +1,13 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Net.WebSockets;
 
 namespace Agent.Wire;
 
 // Accepts connections and gives each its session. The accept loop outlives every error of accept, and strangers
-// cannot wear it out: silent connections hold a socket and no TLS state, the number before and in handshakes is
-// bounded, and one sweep over a queue in order of arrival (the timeout is the same for all) ends the late ones.
+// cannot wear it out: silent connections hold a socket and no TLS state, their number is bounded (Strangers), and one
+// sweep over a queue in order of arrival (the timeout is the same for all) ends the late ones. Connections that
+// somebody else accepted, such as WebSockets, come in through ServeAsync and are served by the same handler.
 
 /// <summary>An MQTT 3.1.1 server over TCP, with TLS 1.2 and 1.3.</summary>
 public sealed class MqttServer : IAsyncDisposable
@@ -13,8 +15,8 @@ public sealed class MqttServer : IAsyncDisposable
     private readonly Socket listener;
     private readonly IServerHandler handler;
     private readonly ServerOptions options;
-    private readonly SemaphoreSlim handshakes;
-    private readonly Waiting waiting;
+    private readonly Strangers strangers;
+    private readonly Waiting waiting = new();
     private readonly HashSet<ServerSession> sessions = [];
     private readonly CancellationTokenSource stopping = new();
     private readonly TaskCompletionSource allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -22,14 +24,12 @@ public sealed class MqttServer : IAsyncDisposable
     private readonly ITimer sweep;
     private long refusedCount;
     private long acceptedCount;
-    private volatile bool crowded;
 
     private MqttServer(IPEndPoint bind, IServerHandler handler, ServerOptions options)
     {
         this.handler = handler;
         this.options = options;
-        handshakes = new SemaphoreSlim(options.HandshakesMax, options.HandshakesMax);
-        waiting = new Waiting();
+        strangers = new Strangers(options.StrangersMax, options.StrangersPerAddressMax);
         listener = new Socket(bind.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
@@ -43,8 +43,7 @@ public sealed class MqttServer : IAsyncDisposable
         }
 
         LocalEndPoint = (IPEndPoint)listener.LocalEndPoint!;
-        TimeSpan step = TimeSpan.FromMilliseconds(
-            Math.Clamp(Math.Min(options.ConnectTimeout.TotalMilliseconds, options.HandshakePatience.TotalMilliseconds) / 8, 5, 500));
+        TimeSpan step = TimeSpan.FromMilliseconds(Math.Clamp(options.ConnectTimeout.TotalMilliseconds / 8, 5, 500));
         sweep = options.Time.CreateTimer(_ => Sweep(), null, step, step);
         accepting = Task.Run(AcceptAsync);
     }
@@ -72,6 +71,9 @@ public sealed class MqttServer : IAsyncDisposable
 
     /// <summary>Connections reset at accept because ConnectionsMax or <see cref="FileLimit"/> was reached.</summary>
     public long RefusedCount => Interlocked.Read(ref refusedCount);
+
+    /// <summary>Connections that made room for newer ones, see <see cref="Strangers"/>.</summary>
+    public long EvictedCount => strangers.EvictedCount;
 
     /// <summary>Binds, listens and starts to accept.</summary>
     /// <param name="bind">Address and port; port 0 lets the system choose, see <see cref="LocalEndPoint"/>.</param>
@@ -115,25 +117,48 @@ public sealed class MqttServer : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
 
+    /// <summary>
+    /// Serves a client whose WebSocket somebody else has accepted, as if it had come to the server's own port: same handler,
+    /// same limits, same reasons. Text frames are refused.
+    /// </summary>
+    /// <param name="socket">Open, of subprotocol <c>mqtt</c>; disposed at the end.</param>
+    /// <param name="peer">Who it is and how to drop it.</param>
+    /// <returns>Completes when the session is over and the WebSocket closed. Never fails.</returns>
+    public async Task ServeAsync(WebSocket socket, WebSocketPeer peer)
+    {
+        Interlocked.Increment(ref acceptedCount);
+        var session = new ServerSession(handler, options.Limits, options.Time)
+        {
+            RemoteEndPoint = peer.Remote,
+            Stranger = peer.Stranger,
+        };
+        var link = new WebSocketLink(socket, session, peer.Drop, options.Limits.CloseLinger, options.Time);
+        if (!TryRegister(session))
+        {
+            Interlocked.Increment(ref refusedCount);
+            peer.Drop();
+            socket.Dispose();
+            return;
+        }
+
+        peer.Stranger?.EvictBy(() => session.Close(SessionEnd.Evicted, reset: true));
+        try
+        {
+            await link.RunAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            Forget(session);
+        }
+    }
+
     private async Task AcceptAsync()
     {
         while (!stopping.IsCancellationRequested)
         {
             try
             {
-                await EnterHandshakeAsync().ConfigureAwait(false);
-                Socket socket;
-                try
-                {
-                    socket = await listener.AcceptAsync(stopping.Token).ConfigureAwait(false);
-                }
-                catch
-                {
-                    handshakes.Release();
-                    throw;
-                }
-
-                Admit(socket);
+                await AdmitAsync(await listener.AcceptAsync(stopping.Token).ConfigureAwait(false)).ConfigureAwait(false);
             }
             catch (SocketException) when (!stopping.IsCancellationRequested)
             {
@@ -148,49 +173,62 @@ public sealed class MqttServer : IAsyncDisposable
         }
     }
 
-    private async ValueTask EnterHandshakeAsync()
-    {
-        if (!handshakes.Wait(0))
-        {
-            crowded = true;
-            await handshakes.WaitAsync(stopping.Token).ConfigureAwait(false);
-            crowded = false;
-        }
-    }
-
-    private void Admit(Socket socket)
+    private async ValueTask AdmitAsync(Socket socket)
     {
         Interlocked.Increment(ref acceptedCount);
         var session = new ServerSession(handler, options.Limits, options.Time);
-        bool admitted;
-        lock (sessions)
-        {
-            admitted = !FileLimit.IsScarce(socket) && sessions.Count < options.ConnectionsMax && sessions.Add(session);
-        }
-
-        if (!admitted)
+        if (FileLimit.IsScarce(socket) || !TryRegister(session))
         {
             Interlocked.Increment(ref refusedCount);
-            handshakes.Release();
             socket.LingerState = new LingerOption(true, 0);
             socket.Dispose();
             return;
         }
 
-        waiting.Add(session);
+        try
+        {
+            session.RemoteEndPoint = socket.RemoteEndPoint as IPEndPoint;
+        }
+        catch (SocketException)
+        {
+            // Reset while it was queued: it has no address any more, and its first read will say so.
+        }
+
+        var link = new PortableLink(socket, session, options.Limits.CloseLinger, options.Time) { WatchesPeer = true };
+        session.Stranger = new SocketStranger(session, link);
+        while (!strangers.TryAdd(session.Stranger) && !stopping.IsCancellationRequested)
+        {
+            // All of them wait for us: the newcomer, and those in the backlog behind it, wait with them.
+            await Task.Delay(TimeSpan.FromMilliseconds(5), options.Time, CancellationToken.None).ConfigureAwait(false);
+        }
+
         ThreadPool.UnsafeQueueUserWorkItem(
-            static work => _ = work.Server.ServeAsync(work.Socket, work.Session),
-            (Server: this, Socket: socket, Session: session),
+            static work => _ = work.Server.ServeAsync(work.Socket, work.Link, work.Session),
+            (Server: this, Socket: socket, Link: link, Session: session),
             preferLocal: false);
     }
 
-    private async Task ServeAsync(Socket socket, ServerSession session)
+    private bool TryRegister(ServerSession session)
     {
-        var link = new PortableLink(socket, session, options.Limits.CloseLinger, options.Time);
+        lock (sessions)
+        {
+            if (stopping.IsCancellationRequested || sessions.Count >= options.ConnectionsMax)
+            {
+                return false;
+            }
+
+            sessions.Add(session);
+        }
+
+        waiting.Add(session);
+        return true;
+    }
+
+    private async Task ServeAsync(Socket socket, PortableLink link, ServerSession session)
+    {
         try
         {
             socket.NoDelay = true;
-            session.RemoteEndPoint = socket.RemoteEndPoint as IPEndPoint;
             if (options.Tls is { } tls)
             {
                 await link.WaitReadableAsync().ConfigureAwait(false);
@@ -200,11 +238,6 @@ public sealed class MqttServer : IAsyncDisposable
         catch (Exception fault)
         {
             session.OnFailed(SessionEnd.TlsHandshakeFailed, fault);
-        }
-        finally
-        {
-            session.IsSecured = true;
-            handshakes.Release();
         }
 
         try
@@ -219,6 +252,8 @@ public sealed class MqttServer : IAsyncDisposable
 
     private void Forget(ServerSession session)
     {
+        session.Stranger?.Leave();
+        waiting.Remove(session);
         lock (sessions)
         {
             sessions.Remove(session);
@@ -229,14 +264,20 @@ public sealed class MqttServer : IAsyncDisposable
         }
     }
 
-    private void Sweep()
+    private void Sweep() => waiting.EndLate(NowMs - (long)options.ConnectTimeout.TotalMilliseconds);
+
+    /// <summary>A client of the server's own port.</summary>
+    private sealed class SocketStranger(ServerSession session, PortableLink link)
+        : Stranger(session.RemoteEndPoint?.Address ?? IPAddress.None)
     {
-        long now = NowMs;
-        waiting.EndLate(now - (long)options.ConnectTimeout.TotalMilliseconds, SessionEnd.ConnectTimeout, anyStage: true);
-        if (crowded)
+        public override bool OwesUs => link.PeerOwesUs;
+
+        public override void Leave()
         {
-            waiting.EndLate(
-                now - (long)options.HandshakePatience.TotalMilliseconds, SessionEnd.HandshakeTimeout, anyStage: false);
+            link.WatchesPeer = false;
+            base.Leave();
         }
+
+        protected override void Evict() => session.Close(SessionEnd.Evicted, reset: true);
     }
 }

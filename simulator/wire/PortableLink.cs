@@ -8,9 +8,8 @@ namespace Agent.Wire;
 // The portable engine: one socket, SslStream over IdleStream, one read loop, one write loop that exists only while
 // there is something to write. Used by both ends.
 //
-// Waiting is done with a zero-byte read and no buffer; a buffer is rented when data is there and kept only while a
-// partial packet waits. It grows by doubling as bytes arrive, never by a length the peer announced. A server's read
-// loop pauses while a stuck write fills half the outbound bound: a peer that does not read is not read from either.
+// Waiting is done with a zero-byte read and no buffer; ReceiveBuffer says what is held otherwise. A server's read loop
+// pauses while a stuck write fills half the outbound bound: a peer that does not read is not read from either.
 //
 // The end, whoever decides it: a reader waiting for data is woken by shutting the receiving side; the handler hears
 // of it; a graceful close writes what is left, sends close_notify and FIN, and reads until the peer's FIN, because
@@ -20,8 +19,6 @@ namespace Agent.Wire;
 /// <summary>Carries one session over a socket, with TLS or without.</summary>
 internal sealed class PortableLink : ITransport
 {
-    private const int ReadBytes = 16 * 1024;
-    private const int SmallBytes = 256;
     private const int DrainBytesMax = 1 << 20;
 
     private readonly Socket socket;
@@ -46,6 +43,28 @@ internal sealed class PortableLink : ITransport
         session.Attach(this);
     }
 
+    /// <summary>Whether to keep up <see cref="PeerOwesUs"/>, which costs a little.</summary>
+    public bool WatchesPeer
+    {
+        set => inner.Watches = value;
+    }
+
+    /// <summary>Whether we wait for the peer and nothing of its is in the kernel either. Asked from any thread.</summary>
+    public bool PeerOwesUs
+    {
+        get
+        {
+            try
+            {
+                return inner.IsWaiting && socket.Available == 0;
+            }
+            catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
+            {
+                return true;
+            }
+        }
+    }
+
     /// <summary>Completes when bytes or the end have arrived; holds nothing meanwhile.</summary>
     public ValueTask<int> WaitReadableAsync() => inner.ReadAsync(Memory<byte>.Empty);
 
@@ -67,29 +86,21 @@ internal sealed class PortableLink : ITransport
     /// <summary>Reads and feeds until the session ends, tells the handler, closes. Never throws.</summary>
     public async Task RunAsync()
     {
-        byte[]? buffer = null;
-        int held = 0;
+        var buffer = default(ReceiveBuffer);
         try
         {
             while (session.IsOpen)
             {
-                buffer = Rest(buffer, held);
+                buffer.Rest();
                 await stream.ReadAsync(Memory<byte>.Empty).ConfigureAwait(false);
-                buffer = Roomy(buffer, held);
-                int count = await stream.ReadAsync(buffer.AsMemory(held)).ConfigureAwait(false);
+                int count = await stream.ReadAsync(buffer.Room(session.PacketBytesMax)).ConfigureAwait(false);
                 if (count == 0)
                 {
                     session.OnPeerClosed();
                     break;
                 }
 
-                held += count;
-                int used = session.Feed(buffer.AsSpan(0, held));
-                held -= used;
-                if (held > 0 && used > 0)
-                {
-                    buffer.AsSpan(used, held).CopyTo(buffer);
-                }
+                buffer.Feed(session, count);
 
                 // Once ended there is no waiting here: the close has its own limit of time.
                 Task pending = writing;
@@ -104,11 +115,7 @@ internal sealed class PortableLink : ITransport
             session.OnFailed(EndFor(fault), fault);
         }
 
-        if (buffer is not null)
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-
+        buffer.Free();
         session.Finish();
         await CloseAsync().ConfigureAwait(false);
     }
@@ -168,44 +175,6 @@ internal sealed class PortableLink : ITransport
             IOException or AuthenticationException when stream is SslStream => SessionEnd.TlsFailed,
             _ => SessionEnd.NetworkFailed,
         };
-    }
-
-    /// <summary>Before waiting: gives the buffer back, or moves the little that is held into a little one.</summary>
-    private static byte[]? Rest(byte[]? buffer, int held)
-    {
-        if (buffer is null || (held > 0 && buffer.Length <= Math.Max(SmallBytes, held * 4)))
-        {
-            return buffer;
-        }
-
-        byte[]? small = null;
-        if (held > 0)
-        {
-            small = ArrayPool<byte>.Shared.Rent(Math.Max(SmallBytes, held));
-            buffer.AsSpan(0, held).CopyTo(small);
-        }
-
-        ArrayPool<byte>.Shared.Return(buffer);
-        return small;
-    }
-
-    /// <summary>Before reading: room for as much again as is held, and at least one TLS record.</summary>
-    private static byte[] Roomy(byte[]? buffer, int held)
-    {
-        int wanted = held + Math.Max(ReadBytes - SmallBytes, held);
-        if (buffer is not null && buffer.Length >= wanted)
-        {
-            return buffer;
-        }
-
-        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(ReadBytes, wanted));
-        if (buffer is not null)
-        {
-            buffer.AsSpan(0, held).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-
-        return larger;
     }
 
     private async Task WriteAsync()
@@ -277,7 +246,7 @@ internal sealed class PortableLink : ITransport
         }
 
         socket.Shutdown(SocketShutdown.Send);
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(ReadBytes);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(ReceiveBuffer.ReadBytes);
         try
         {
             for (int drained = 0; drained < DrainBytesMax;)

@@ -24,8 +24,11 @@ public sealed class ServerSession : Session
     /// <summary>Whether CONNECT has come in, accepted or not.</summary>
     public bool ConnectSeen => connectSeen;
 
-    /// <summary>Whether the TLS handshake is over; true from the start without TLS.</summary>
-    internal bool IsSecured { get; set; }
+    /// <summary>Its place among those whose CONNECT is awaited.</summary>
+    internal LinkedListNode<ServerSession>? Wait { get; set; }
+
+    /// <summary>Its entry among those who have not shown who they are; null when nobody keeps such a list.</summary>
+    internal Stranger? Stranger { get; set; }
 
     /// <summary>Answers CONNECT. A code other than 0 (1 to 5) also ends the session as Refused once it is sent.</summary>
     /// <returns>False when the session has ended; nothing was sent then.</returns>
@@ -33,7 +36,11 @@ public sealed class ServerSession : Session
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(code, (byte)5);
         bool sent = SendConnackBytes(code, sessionPresent);
-        if (sent && code != 0)
+        if (code == 0)
+        {
+            Stranger?.Leave();
+        }
+        else if (sent)
         {
             TryEnd(SessionEnd.Refused, reset: false);
         }

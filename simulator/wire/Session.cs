@@ -55,6 +55,9 @@ public abstract partial class Session
     /// <summary>For the engine: whether the end must be a reset (RST), dropping what is unsent.</summary>
     public bool EndsWithReset => reset;
 
+    /// <summary>For the engine: the largest packet the peer may send now, bytes, header included.</summary>
+    internal int PacketBytesMax => BodyBytesMax(limits) + MqttReader.HeaderBytesMax;
+
     /// <summary>For the engine: sets who carries the bytes, before anything else is called.</summary>
     public void Attach(ITransport transport) => this.transport = transport;
 

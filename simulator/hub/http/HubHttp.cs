@@ -6,15 +6,16 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Agent.Hub;
 
-/// <summary>The hub's HTTPS side: what a person or a test wants to see of it, under <c>/local</c>.</summary>
+/// <summary>The hub's HTTPS side: MQTT over WebSocket, and under <c>/local</c> what a person or a test wants to see.</summary>
 /// <remarks>
-/// The cloud has no such routes, hence the prefix. The certificate is the one MQTT uses. Connections records come from the
+/// The cloud has no routes of the second kind, hence the prefix. The certificate is the one MQTT uses. Connections records come from the
 /// file, so that a restart forgets nothing; they are streamed, never held.
 /// </remarks>
 public sealed class HubHttp : IAsyncDisposable
@@ -42,11 +43,23 @@ public sealed class HubHttp : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
+            // One request at a time and nothing multiplexed: a connection is one client, bounded as one (HttpStranger). Slower
+            // than 240 bytes/s, either way and after 5 s of grace, ends it: the web server's own default.
             kestrel.Limits.MaxRequestBodySize = 1 << 20;
+            kestrel.Limits.MaxRequestBufferSize = 1 << 17;
+            kestrel.Limits.MaxRequestHeadersTotalSize = 1 << 14;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
-            kestrel.Listen(bind, port, listen => listen.UseHttps(hub.Data.ServerCertificate));
+            kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(60);
+            kestrel.Listen(bind, port, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1;
+                HttpStranger.Guard(listen);
+                listen.UseHttps(hub.Data.ServerCertificate, https => https.HandshakeTimeout = TimeSpan.FromSeconds(10));
+            });
         });
         WebApplication application = builder.Build();
+        HttpStranger.WatchRequests(application);
+        WebSocketRoute.Map(application, hub);
         Map(application, hub);
         try
         {
