@@ -139,6 +139,8 @@ public static class HubVerb
         await error.WriteLineAsync($"hub: MQTT over TLS on {hub.EndPoint}").ConfigureAwait(false);
         if (http is not null)
         {
+            await error.WriteLineAsync($"hub: MQTT over WebSocket on wss://{http.Address.Authority}/$iothub/websocket")
+                .ConfigureAwait(false);
             await error.WriteLineAsync($"hub: logs and telemetry on {http.Address}local/logs and …/local/telemetry")
                 .ConfigureAwait(false);
         }

@@ -49,14 +49,16 @@ internal sealed class WebSocketDevice : IAsyncDisposable
         return device;
     }
 
-    public static SslClientAuthenticationOptions Trust(HubServer hub)
+    public static SslClientAuthenticationOptions Trust(HubServer hub) => Trust(hub.Data.AuthorityPath);
+
+    public static SslClientAuthenticationOptions Trust(string authority)
     {
         var policy = new X509ChainPolicy
         {
             TrustMode = X509ChainTrustMode.CustomRootTrust,
             RevocationMode = X509RevocationMode.NoCheck,
         };
-        policy.CustomTrustStore.Add(X509CertificateLoader.LoadCertificateFromFile(hub.Data.AuthorityPath));
+        policy.CustomTrustStore.Add(X509CertificateLoader.LoadCertificateFromFile(authority));
         return new SslClientAuthenticationOptions { TargetHost = "localhost", CertificateChainPolicy = policy };
     }
 

@@ -254,6 +254,34 @@ public sealed class WebSocketTests
         Assert.True(await bystander.PublishAsync("devices/device-0002/messages/events/"));
     }
 
+    [Fact]
+    public async Task Silent_connections_make_room_oldest_first_and_a_connected_device_is_not_among_them()
+    {
+        await using var rig = new HubRig();
+        await using HubHttp http = await StartAsync(rig);
+        await using WebSocketDevice connected = await WebSocketDevice.ConnectAsync(rig.Server, http, 0);
+        await using WebSocketDevice stranger = await WebSocketDevice.DialAsync(rig.Server, http);
+        List<Socket> silent = [];
+        for (int count = 0; count < 260; count++)
+        {
+            var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+            await socket.ConnectAsync(IPAddress.Loopback, http.Address.Port);
+            silent.Add(socket);
+        }
+
+        Assert.Equal("cut off", await stranger.ReadAsync());
+        await AssertEndedAsync(rig, "127.0.0.1", "the oldest of too many connections without an accepted CONNECT");
+        await Assert.ThrowsAsync<SocketException>(() => silent[0].ReceiveAsync(new byte[1]).WaitAsync(TimeSpan.FromSeconds(20)));
+        using (var client = new HttpClient(new SocketsHttpHandler { SslOptions = WebSocketDevice.Trust(rig.Server) }))
+        {
+            Assert.Equal("ok\n", await client.GetStringAsync(new Uri(http.Address, "/healthz")));
+        }
+
+        await connected.SendAsync(WebSocketDevice.PublishBytes("device-0001"));
+        Assert.Equal(Acknowledged, await connected.ReadAsync());
+        silent.ForEach(socket => socket.Dispose());
+    }
+
     private static Task<HubHttp> StartAsync(HubRig rig) => HubHttp.StartAsync(rig.Server, IPAddress.Loopback, 0);
 
     private static async Task AssertEndedAsync(HubRig rig, string who, string reason)

@@ -17,7 +17,7 @@ namespace Agent.Hub;
 /// </remarks>
 internal sealed class HttpStranger : Stranger
 {
-    /// <summary>At most this many on the port: about 200 KB each at worst, TLS, headers and buffered body together.</summary>
+    /// <summary>At most this many on the port: about 250 KB each at worst, TLS, headers and buffered body together.</summary>
     public const int CountMax = 500;
 
     /// <summary>The same for one address.</summary>
