@@ -18,6 +18,9 @@ internal sealed record HttpRoute(string Method, string Path, string Summary, Fun
     /// <summary>Longest body in bytes; 0 = a body is not looked at.</summary>
     public int BodyLengthMax { get; init; }
 
+    /// <summary>The throttle that a request counts against; null = none, or the hub itself counts what the route does.</summary>
+    public ThrottleKind? Throttle { get; init; }
+
     /// <summary>Errors as JSON within JSON, the form direct methods have (see <see cref="HttpErrors"/>).</summary>
     public bool NestsErrors { get; init; }
 

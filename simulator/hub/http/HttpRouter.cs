@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -8,9 +9,9 @@ namespace Agent.Hub;
 /// <remarks>
 /// The web framework's own routing is not used: it decodes a path before it splits it and tidies dots away, but <c>..</c> and
 /// <c>50%</c> are legal device ids. Here the path is split as it came and each segment decoded once. The order is the same for all
-/// routes: path, method, credential, version, ids, body; whoever may not ask learns nothing about devices.
+/// routes: path, method, credential, version, ids, body, throttle; whoever may not ask learns nothing about devices.
 /// </remarks>
-internal sealed class HttpRouter(HubServer hub, TimeProvider time, IReadOnlyList<HttpRoute> routes)
+internal sealed class HttpRouter(HubServer hub, IReadOnlyList<HttpRoute> routes)
 {
     private const int LockTokenLengthMax = 128;
 
@@ -26,6 +27,7 @@ internal sealed class HttpRouter(HubServer hub, TimeProvider time, IReadOnlyList
         {
             answer = Choose(context, out route, out HttpCall? call)
                 ?? await ReadBodyAsync(call!, route!.BodyLengthMax).ConfigureAwait(false)
+                ?? await AdmitAsync(call!, route.Throttle).ConfigureAwait(false)
                 ?? await route.Handle(call!).ConfigureAwait(false);
         }
         catch (BadHttpRequestException exception)
@@ -99,7 +101,7 @@ internal sealed class HttpRouter(HubServer hub, TimeProvider time, IReadOnlyList
             return allowed is null ? HttpErrors.NotFound() : HttpErrors.MethodNotAllowed(allowed);
         }
 
-        long utcMs = time.GetUtcNow().ToUnixTimeMilliseconds();
+        long utcMs = hub.UtcNowMs;
         call = new HttpCall(hub, context, values, utcMs);
         HubError? refusal = route.Right == AccessRights.None
             ? null
@@ -182,13 +184,18 @@ internal sealed class HttpRouter(HubServer hub, TimeProvider time, IReadOnlyList
         return null;
     }
 
+    private static async Task<HttpAnswer?> AdmitAsync(HttpCall call, ThrottleKind? throttle) =>
+        throttle is { } kind && await call.Hub.AdmitAsync(kind, cancellation: call.Aborted).ConfigureAwait(false) is { } refusal
+            ? (HttpAnswer)refusal
+            : null;
+
     private async Task WriteAsync(HttpContext context, HttpAnswer answer, bool nestsErrors)
     {
         ReadOnlyMemory<byte> body = answer.Body;
         context.Response.StatusCode = answer.Status;
         if (answer.Error is { } error)
         {
-            long utcMs = time.GetUtcNow().ToUnixTimeMilliseconds();
+            long utcMs = hub.UtcNowMs;
             string trackingId = HttpErrors.TrackingId(utcMs);
             body = nestsErrors ? error.Body(trackingId, utcMs) : HttpErrors.Body(error, trackingId);
             context.Response.StatusCode = error.HttpStatus;
@@ -196,6 +203,11 @@ internal sealed class HttpRouter(HubServer hub, TimeProvider time, IReadOnlyList
             if (error.HttpStatus == StatusCodes.Status401Unauthorized)
             {
                 context.Response.Headers.WWWAuthenticate = "SharedAccessSignature";
+            }
+
+            if (error.RetryAfterSeconds is { } seconds)
+            {
+                context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
             }
         }
 

@@ -40,9 +40,9 @@ public sealed class HubHttp : IAsyncDisposable
     public Uri Address => new(application.Services.GetRequiredService<IServer>()
         .Features.Get<IServerAddressesFeature>()!.Addresses.First());
 
-    /// <summary>Listens; port 0 = any free one. <paramref name="time"/>: what tokens are judged by; null = the system's clock.</summary>
+    /// <summary>Listens; port 0 = any free one.</summary>
     /// <exception cref="IOException">The port cannot be had.</exception>
-    public static async Task<HubHttp> StartAsync(HubServer hub, IPAddress bind, int port, TimeProvider? time = null)
+    public static async Task<HubHttp> StartAsync(HubServer hub, IPAddress bind, int port)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Logging.ClearProviders();
@@ -62,7 +62,7 @@ public sealed class HubHttp : IAsyncDisposable
         [
             .. RegistryRoutes.All, .. TwinRoutes.All, .. MessageRoutes.All, .. LocalRoutes.All, .. MetricsRoute.All, .. FaultsRoute.All,
         ];
-        var router = new HttpRouter(hub, time ?? TimeProvider.System, [.. routes, LocalRoutes.ListOf(routes)]);
+        var router = new HttpRouter(hub, [.. routes, LocalRoutes.ListOf(routes)]);
         application.Run(router.ServeAsync);
         try
         {

@@ -16,37 +16,36 @@ internal static class RegistryRoutes
 
     public static IReadOnlyList<HttpRoute> All { get; } =
     [
-        new("GET", "/devices", "List devices: ?top=1..1000", ListAsync) { Right = AccessRights.RegistryRead },
+        Read("/devices", "List devices: ?top=1..1000", ListAsync),
         new("POST", "/devices", "Create, change or delete up to 100 identities", BulkRoute.RunAsync)
         {
             Right = ReadWrite,
             BodyLengthMax = BulkRoute.BodyLengthMax,
         },
-        new("GET", "/devices/{id}", "An identity with its keys", GetAsync) { Right = AccessRights.RegistryRead },
-        new("PUT", "/devices/{id}", "Create an identity; with If-Match: change it", PutAsync)
-        {
-            Right = ReadWrite,
-            BodyLengthMax = IdentityReader.BodyLengthMax,
-        },
-        new("DELETE", "/devices/{id}", "Delete an identity; If-Match: etag or *", DeleteAsync) { Right = ReadWrite },
-        new("GET", "/devices/{id}/modules", "List a device's modules", ListModulesAsync) { Right = AccessRights.RegistryRead },
-        new("GET", "/devices/{id}/modules/{mid}", "A module's identity with its keys", GetAsync) { Right = AccessRights.RegistryRead },
-        new("PUT", "/devices/{id}/modules/{mid}", "Create a module; with If-Match: change it", PutAsync)
-        {
-            Right = ReadWrite,
-            BodyLengthMax = IdentityReader.BodyLengthMax,
-        },
-        new("DELETE", "/devices/{id}/modules/{mid}", "Delete a module; If-Match: etag or *", DeleteAsync) { Right = ReadWrite },
-        new("GET", "/statistics/devices", "How many devices there are, enabled and disabled", CountDevicesAsync)
-        {
-            Right = AccessRights.RegistryRead,
-        },
-        new("GET", "/statistics/service", "How many are connected", CountConnectedAsync) { Right = AccessRights.RegistryRead },
+        .. OfOne("/devices/{id}", "an identity"),
+        Read("/devices/{id}/modules", "List a device's modules", ListModulesAsync),
+        .. OfOne("/devices/{id}/modules/{mid}", "a module"),
+        Read("/statistics/devices", "How many devices there are, enabled and disabled", CountDevicesAsync),
+        Read("/statistics/service", "How many are connected", CountConnectedAsync),
     ];
 
     /// <summary>Devices, without modules and without those deleted.</summary>
     public static IEnumerable<Device> DevicesOf(HubServer hub) =>
         hub.Registry.Devices.Where(device => !device.IsDeleted && device.ModuleId is null);
+
+    private static HttpRoute Read(string path, string summary, Func<HttpCall, Task<HttpAnswer>> handle) =>
+        new("GET", path, summary, handle) { Right = AccessRights.RegistryRead, Throttle = ThrottleKind.Registry };
+
+    private static IEnumerable<HttpRoute> OfOne(string path, string what) =>
+    [
+        Read(path, $"Show {what}, with its keys", GetAsync),
+        new("PUT", path, $"Create {what}; with If-Match (etag or *): change it", PutAsync)
+        {
+            Right = ReadWrite,
+            BodyLengthMax = IdentityReader.BodyLengthMax,
+        },
+        new("DELETE", path, $"Delete {what}; If-Match: etag or *", DeleteAsync) { Right = ReadWrite },
+    ];
 
     private static Task<HttpAnswer> ListAsync(HttpCall call)
     {

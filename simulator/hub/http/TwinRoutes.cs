@@ -20,13 +20,14 @@ internal static class TwinRoutes
         new("POST", "/devices/query", "Query twins: {\"query\":\"SELECT * FROM devices\"}", QueryAsync)
         {
             Right = AccessRights.ServiceConnect,
+            Throttle = ThrottleKind.Queries,
             BodyLengthMax = QueryBodyLengthMax,
         },
     ];
 
     private static IEnumerable<HttpRoute> OfOne(string path, string what) =>
     [
-        new("GET", path, $"A {what}'s twin", GetAsync) { Right = AccessRights.ServiceConnect },
+        new("GET", path, $"A {what}'s twin", GetAsync) { Right = AccessRights.ServiceConnect, Throttle = ThrottleKind.TwinReads },
         new("PATCH", path, $"Change tags and desired properties of a {what}; If-Match: etag or *", call => ChangeAsync(call, false))
         {
             Right = AccessRights.ServiceConnect,
@@ -45,8 +46,14 @@ internal static class TwinRoutes
         },
     ];
 
-    private static Task<HttpAnswer> GetAsync(HttpCall call) => Task.FromResult(
-        call.TryFind(out Device? device, out HubError? error) ? Shown(call, device, call.Hub.TwinOf(device)) : error);
+    private static Task<HttpAnswer> GetAsync(HttpCall call)
+    {
+        HttpAnswer answer = call.TryFind(out Device? device, out HubError? error)
+            ? Shown(call, device, call.Hub.TwinOf(device))
+            : error;
+        call.Hub.OnTwinRead(answer.Error is null ? answer.Body.Length : null);
+        return Task.FromResult(answer);
+    }
 
     private static async Task<HttpAnswer> ChangeAsync(HttpCall call, bool replace)
     {
@@ -96,10 +103,12 @@ internal static class TwinRoutes
                 headers.Add(("x-ms-continuation", next));
             }
 
+            call.Hub.OnQuery(page.Body.Length);
             return Task.FromResult(HttpAnswer.Json(page.Body) with { Headers = headers });
         }
         catch (QueryException exception)
         {
+            call.Hub.OnQuery(null);
             return Task.FromResult<HttpAnswer>(exception.Error);
         }
     }

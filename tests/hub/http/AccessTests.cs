@@ -33,6 +33,8 @@ public sealed class AccessTests
         { "DELETE", "/messages/serviceBound/feedback/x", "service" },
         { "POST", "/messages/serviceBound/feedback/x/abandon", "service" },
         { "POST", "/local/devices/device-0001/messages/devicebound", "service" },
+        { "POST", "/local/faults", "iothubowner" },
+        { "DELETE", "/local/faults/7", "iothubowner" },
     };
 
     [Theory]
@@ -65,6 +67,7 @@ public sealed class AccessTests
             .Replace("device-0002", "{id}", StringComparison.Ordinal)
             .Replace("/devices/new", "/devices/{id}", StringComparison.Ordinal)
             .Replace("modules/m", "modules/{mid}", StringComparison.Ordinal)
+            .Replace("faults/7", "faults/{id}", StringComparison.Ordinal)
             .Replace("feedback/x", "feedback/{lockToken}", StringComparison.Ordinal))];
         Assert.Equal(tested.Order(StringComparer.Ordinal), listed.Order(StringComparer.Ordinal));
     }

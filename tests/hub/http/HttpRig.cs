@@ -41,7 +41,7 @@ internal sealed class HttpRig : IAsyncDisposable
 
     public X509Certificate2 Authority { get; }
 
-    public static async Task<HttpRig> StartAsync(int devices = 2)
+    public static async Task<HttpRig> StartAsync(int devices = 2, HubOptions? options = null)
     {
         var time = new ShiftedTime();
         var folder = new HubFolder();
@@ -51,9 +51,11 @@ internal sealed class HttpRig : IAsyncDisposable
             Devices = devices,
             Port = 0,
             Time = time,
+            // What is connected is to be seen at once.
+            Hub = (options ?? new HubOptions()) with { ConnectionStateLagMs = 0 },
             Synchronise = false,
         });
-        HubHttp http = await HubHttp.StartAsync(server, IPAddress.Loopback, 0, time);
+        HubHttp http = await HubHttp.StartAsync(server, IPAddress.Loopback, 0);
         return new HttpRig(
             time, folder, server, http, X509CertificateLoader.LoadCertificateFromFile(server.Data.AuthorityPath));
     }
