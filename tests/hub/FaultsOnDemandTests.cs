@@ -267,7 +267,7 @@ public sealed class FaultsOnDemandTests
     private static Task SendAsync(TestDevice device, byte packetId) =>
         device.SendAsync(0x32, [0, (byte)Events.Length, .. Encoding.ASCII.GetBytes(Events), 0, packetId]);
 
-    private static string TokenOf(HubServer hub, string policy)
+    internal static string TokenOf(HubServer hub, string policy)
     {
         Assert.True(hub.Registry.TryFindPolicy(Encoding.ASCII.GetBytes(policy), out AccessPolicy? found));
         return SasTokenWriter.Write(
@@ -287,7 +287,7 @@ public sealed class FaultsOnDemandTests
         return (response.StatusCode, await response.Content.ReadAsStringAsync());
     }
 
-    private static HttpClient ClientOf(HubServer hub, HubHttp http)
+    internal static HttpClient ClientOf(HubServer hub, HubHttp http)
     {
         var policy = new X509ChainPolicy
         {

@@ -1,3 +1,4 @@
+using System.Net;
 using Agent.Hub;
 using Agent.Tests.Events;
 
@@ -118,6 +119,36 @@ public sealed class HubLimitsTests
         Assert.Null(await queued);
         time.Advance(TimeSpan.FromSeconds(60));
         Assert.Null((await rig.Server.CreateAsync(new IdentityDraft("new"))).Error);
+    }
+
+    [Fact]
+    public async Task Over_HTTPS_a_throttled_request_says_when_to_come_back_and_one_let_through_is_counted()
+    {
+        await using var rig = new HubRig(time: time, hub: new HubOptions { Throttle = true });
+        await using HubHttp http = await HubHttp.StartAsync(rig.Server, IPAddress.Loopback, 0, time);
+        using HttpClient client = FaultsOnDemandTests.ClientOf(rig.Server, http);
+        client.DefaultRequestHeaders.TryAddWithoutValidation(
+            "Authorization", FaultsOnDemandTests.TokenOf(rig.Server, "iothubowner"));
+        byte[] twin = await client.GetByteArrayAsync("/twins/device-0001?api-version=2021-04-12");
+        Assert.Null(await rig.Server.AdmitAsync(ThrottleKind.TwinReads, 5999));
+        _ = rig.Server.AdmitAsync(ThrottleKind.TwinReads, 1500);
+        _ = rig.Server.AdmitAsync(ThrottleKind.Registry, 125);
+        _ = rig.Server.AdmitAsync(ThrottleKind.Queries, 25);
+
+        foreach (string path in new[] { "/twins/device-0001", "/devices/device-0001", "/devices" })
+        {
+            using HttpResponseMessage refused = await client.GetAsync(path + "?api-version=2021-04-12");
+            Assert.Equal(HttpStatusCode.TooManyRequests, refused.StatusCode);
+            Assert.Equal("ThrottlingException", Assert.Single(refused.Headers.GetValues("iothub-errorcode")));
+            Assert.InRange(refused.Headers.RetryAfter!.Delta!.Value, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(60));
+        }
+
+        using HttpResponseMessage query = await client.PostAsync(
+            "/devices/query?api-version=2021-04-12", new StringContent("""{"query":"SELECT * FROM devices"}"""));
+        Assert.Equal(3, query.Headers.RetryAfter!.Delta!.Value.TotalSeconds);
+        rig.Server.AdvanceMetrics();
+        Assert.Equal((1, twin.Length), (
+            rig.Server.Metrics.Sum(HubMetric.ServiceTwinReadSuccess), rig.Server.Metrics.Sum(HubMetric.ServiceTwinReadSize)));
     }
 
     [Theory]
