@@ -125,7 +125,7 @@ public sealed class HubLimitsTests
     public async Task Over_HTTPS_a_throttled_request_says_when_to_come_back_and_one_let_through_is_counted()
     {
         await using var rig = new HubRig(time: time, hub: new HubOptions { Throttle = true });
-        await using HubHttp http = await HubHttp.StartAsync(rig.Server, IPAddress.Loopback, 0, time);
+        await using HubHttp http = await HubHttp.StartAsync(rig.Server, IPAddress.Loopback, 0);
         using HttpClient client = FaultsOnDemandTests.ClientOf(rig.Server, http);
         client.DefaultRequestHeaders.TryAddWithoutValidation(
             "Authorization", FaultsOnDemandTests.TokenOf(rig.Server, "iothubowner"));

@@ -113,7 +113,7 @@ public sealed class HubMetricsTests
         {
             for (int i = 0; i < Each; i++)
             {
-                metrics.CountEach(HubMetric.TelemetrySuccess, HubMetric.TelemetryEgressSuccess);
+                metrics.CountEach(HubMetric.TelemetrySuccess, HubMetric.QuerySuccess, HubMetric.QueryFailure);
                 metrics.Measure(HubMetric.DeviceDataUsage, i % 7);
             }
         }))];
@@ -132,12 +132,12 @@ public sealed class HubMetricsTests
     [Fact]
     public void Counting_allocates_nothing()
     {
-        metrics.CountEach(HubMetric.TelemetrySuccess);
+        metrics.CountEach(HubMetric.TelemetrySuccess, HubMetric.QuerySuccess, HubMetric.QueryFailure);
         metrics.Measure(HubMetric.DeviceDataUsage, 9);
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int i = 0; i < 1000; i++)
         {
-            metrics.CountEach(HubMetric.TelemetrySuccess, HubMetric.TelemetryEgressSuccess);
+            metrics.CountEach(HubMetric.TelemetrySuccess, HubMetric.QuerySuccess, HubMetric.QueryFailure);
             metrics.Measure(HubMetric.DeviceDataUsage, i);
         }
 
