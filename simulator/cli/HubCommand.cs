@@ -40,6 +40,21 @@ public static class HubCommand
         DefaultValueFactory = _ => 2,
     };
 
+    private static readonly Option<string?> Tier = new("--tier")
+    {
+        Description = "F1, B1, B2, B3, S1, S2 or S3: what the hub can do and, with --throttle, how much. Default S1.",
+    };
+
+    private static readonly Option<int?> Units = new("--units")
+    {
+        Description = "Units of the tier. Default 1.",
+    };
+
+    private static readonly Option<bool> Throttle = new("--throttle")
+    {
+        Description = "Apply the tier's throttles and its daily quota.",
+    };
+
     private static readonly Option<string?> For = new("--for")
     {
         Description = "Also an identity for each device of a scenario, and the scenario's hub options; for `fleet`.",
@@ -91,7 +106,7 @@ public static class HubCommand
             "Serves a local IoT Hub until Ctrl-C: devices on TLS 8883 with SAS tokens really checked, registry, twins, methods and\n"
             + "queries on HTTPS, Connections records, Event Grid events.")
         {
-            Port, HttpPort, Bind, Data, Devices, For, Events, Schema, Logs, Otlp,
+            Port, HttpPort, Bind, Data, Devices, For, Tier, Units, Throttle, Events, Schema, Logs, Otlp,
         };
         command.SetAction((parsed, cancellation) =>
         {
@@ -101,6 +116,16 @@ public static class HubCommand
                 Scenario served = ScenarioReader.ReadFile(path);
                 options = options with { DeviceIds = DeviceKeys.Ids(served), Hub = served.Hub };
             }
+
+            options = options with
+            {
+                Hub = options.Hub with
+                {
+                    Tier = parsed.GetValue(Tier) ?? options.Hub.Tier,
+                    Units = parsed.GetValue(Units) ?? options.Hub.Units,
+                    Throttle = parsed.GetValue(Throttle) || options.Hub.Throttle,
+                },
+            };
 
             TextWriter output = parsed.GetValue(json) ? new HubStartJson() : Console.Out;
             return HubVerb.RunAsync(options, output, Console.Error, cancellation);

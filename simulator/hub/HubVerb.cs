@@ -210,6 +210,9 @@ public static class HubVerb
                 Url = url,
                 Name = "EVENTS",
                 Schema = options.EventsSchema,
+                ValidationUrl = options.HttpPort == 0
+                    ? null
+                    : new Uri($"https://localhost:{options.HttpPort}{LocalRoutes.ValidationPath}"),
                 DeadLetterFolder = Path.Combine(directory, "dead-letters"),
             };
         }
@@ -243,6 +246,10 @@ public static class HubVerb
             : options.HttpPort is < 0 or > 65535 ? $"--http-port {options.HttpPort}: allowed are 0 (none) to 65535"
             : options.Devices is < 1 or > Registry.DevicesMax
                 ? $"--devices {options.Devices}: allowed are 1 to {Registry.DevicesMax}"
+            : !HubOptions.Tiers.Contains(options.Hub.Tier)
+                ? $"--tier {options.Hub.Tier}: allowed are {string.Join(", ", HubOptions.Tiers)}"
+            : options.Hub.Units < 1 || options.Hub.Units > options.Hub.UnitsMax
+                ? $"--units {options.Hub.Units}: allowed are 1 to {options.Hub.UnitsMax} of tier {options.Hub.Tier}"
             : options.Events is { } events && !DeliveryOptions.TryReadUrl(events, out _, out string why) ? $"--events: {why}"
             : OtlpExport.UrlOf(options.Otlp) is { } otlp && !OtlpExport.TryReadUrl(otlp, out why) ? $"--otlp: {why}"
             : options.Logs is { } logs && !DeliveryOptions.TryReadUrl(logs, out _, out why) ? $"--logs: {why}"

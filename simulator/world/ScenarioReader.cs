@@ -191,14 +191,14 @@ public static class ScenarioReader
             }
         }
 
-        string tier = hub.Choice("tier", options.Tier, ["F1", "B1", "B2", "B3", "S1", "S2", "S3"]);
+        string tier = hub.Choice("tier", options.Tier, [.. HubOptions.Tiers]);
         options = options with
         {
             GraceMinMs = graceMin,
             GraceMaxMs = graceMax,
             ClockSkewAllowedMs = hub.Duration("clockSkewAllowed", 0, DayMs) ?? options.ClockSkewAllowedMs,
             Tier = tier,
-            Units = (int)(hub.Whole("units", 1, tier is "S3" or "B3" ? 10 : tier == "F1" ? 1 : 200) ?? options.Units),
+            Units = (int)(hub.Whole("units", 1, new HubOptions { Tier = tier }.UnitsMax) ?? options.Units),
             Throttle = hub.Flag("throttle", options.Throttle),
         };
         hub.RefuseTheRest();

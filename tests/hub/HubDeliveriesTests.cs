@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using Agent.Events;
 using Agent.Hub;
@@ -55,6 +56,41 @@ public sealed class HubDeliveriesTests
         }
 
         Assert.Equal(File.ReadAllLines(hub.Data.ConnectionsPath), written);
+    }
+
+    [Fact]
+    public async Task A_person_can_confirm_the_subscription_at_the_address_the_receiver_was_given()
+    {
+        var time = new ManualTime();
+        await using Receiver events = await Receiver.StartAsync(time);
+        events.Handshake = (context, _) =>
+        {
+            context.Response.StatusCode = 200;
+            return Task.CompletedTask;
+        };
+        using var folder = new HubFolder();
+        await using HubServer hub = HubServer.Start(new HubServerOptions
+        {
+            DataDirectory = folder.Path,
+            Port = 0,
+            Time = time,
+            Events = new HubEventsOptions
+            {
+                HubName = "localhost",
+                Events = new WebhookOptions { Url = events.Url, ValidationUrl = new Uri("https://localhost:8443/local/eventgrid/validate") },
+            },
+        });
+        await using HubHttp http = await HubHttp.StartAsync(hub, IPAddress.Loopback, 0);
+        using HttpClient client = FaultsOnDemandTests.ClientOf(hub, http);
+        JsonElement asked = JsonDocument.Parse((await events.NextOfAnyAsync()).Body).RootElement[0].GetProperty("data");
+        var address = new Uri(asked.GetProperty("validationUrl").GetString()!);
+        WebhookDelivery delivery = hub.Events!.Events!;
+        await HubRig.WaitAsync(() => delivery.State == SubscriptionState.AwaitingManualAction, seconds: 10);
+
+        Assert.Equal(HttpStatusCode.BadRequest, (await client.GetAsync("/local/eventgrid/validate?id=x")).StatusCode);
+        Assert.Equal(HttpStatusCode.OK, (await client.GetAsync(address.PathAndQuery)).StatusCode);
+        await HubRig.WaitAsync(() => delivery.State == SubscriptionState.Succeeded, seconds: 10);
+        Assert.Equal(SubscriptionState.Succeeded, delivery.State);
     }
 
     /// <summary>A clock that jumps while an answer is on its way makes it late.</summary>

@@ -122,6 +122,18 @@ public sealed class HubVerbTests
         Assert.StartsWith("--", Assert.Single(error.TrimEnd().Split('\n')), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("S4", 1, "--tier S4: allowed are F1, B1, B2, B3, S1, S2, S3")]
+    [InlineData("S3", 11, "--units 11: allowed are 1 to 10 of tier S3")]
+    [InlineData("S1", 0, "--units 0: allowed are 1 to 200 of tier S1")]
+    public async Task A_tier_there_is_not_is_exit_2_and_says_which_there_are(string tier, int units, string expected)
+    {
+        (int exitCode, string output, string error) = await RunAsync(
+            new HubVerbOptions { HttpPort = 0, Port = 0, Hub = new HubOptions { Tier = tier, Units = units } });
+
+        Assert.Equal((2, "", expected), (exitCode, output, error.TrimEnd()));
+    }
+
     [Fact]
     public async Task An_address_that_is_no_webhook_is_exit_2_and_is_not_repeated()
     {

@@ -12,10 +12,14 @@ namespace Agent.Hub;
 /// </remarks>
 internal static class LocalRoutes
 {
+    /// <summary>Where a person confirms the Event Grid subscription.</summary>
+    public const string ValidationPath = "/local/eventgrid/validate";
+
     public static IReadOnlyList<HttpRoute> All { get; } =
     [
         new("GET", "/healthz", "ok while the hub serves", _ => Task.FromResult(Plain("ok\n"))),
         new("GET", "/local/logs", "Connections records, one JSON object a line: ?device=ID", WriteLogsAsync),
+        new("GET", ValidationPath, "Confirm the Event Grid subscription by hand: ?id=CODE", Validate),
         new("GET", "/local/telemetry", "The latest device-to-cloud messages: ?device=ID", WriteTelemetryAsync),
     ];
 
@@ -46,6 +50,12 @@ internal static class LocalRoutes
 
     private static HttpAnswer Plain(string text) =>
         new() { Body = Encoding.UTF8.GetBytes(text), ContentType = "text/plain; charset=utf-8" };
+
+    // The code in the address is the credential, as in the cloud.
+    private static Task<HttpAnswer> Validate(HttpCall call) => Task.FromResult(
+        call.Hub.Events?.Events?.Confirm(call.Context.Request.Query["id"].ToString()) == true
+            ? Plain("The subscription is confirmed; events are on their way.\n")
+            : HubError.ArgumentInvalid("No subscription waits for this code."));
 
     private static Task<HttpAnswer> WriteTelemetryAsync(HttpCall call)
     {

@@ -27,6 +27,17 @@ public sealed record HubOptions
     /// <summary>How late <c>connectionState</c> may be, ms (5 min on the vendor's page); 0 = not at all.</summary>
     public long ConnectionStateLagMs { get; init; } = ConnectionStateView.LagMsDefault;
 
+    /// <summary>The tiers there are.</summary>
+    public static IReadOnlyList<string> Tiers { get; } = ["F1", "B1", "B2", "B3", "S1", "S2", "S3"];
+
+    /// <summary>Most units one can buy of the tier (facts/iothub.md §6).</summary>
+    public int UnitsMax => Tier switch
+    {
+        "F1" => 1,
+        "S3" or "B3" => 10,
+        _ => 200,
+    };
+
     /// <summary>B1..B3: no twins, no direct methods, no messages to devices (vendor's scaling page).</summary>
     public bool IsBasic => Tier.StartsWith('B');
 
