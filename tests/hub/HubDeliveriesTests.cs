@@ -77,7 +77,11 @@ public sealed class HubDeliveriesTests
             Events = new HubEventsOptions
             {
                 HubName = "localhost",
-                Events = new WebhookOptions { Url = events.Url, ValidationUrl = new Uri("https://localhost:8443/local/eventgrid/validate") },
+                Events = new WebhookOptions
+                {
+                    Url = events.Url,
+                    ValidationUrl = new Uri("https://localhost:8443/local/eventgrid/validate"),
+                },
             },
         });
         await using HubHttp http = await HubHttp.StartAsync(hub, IPAddress.Loopback, 0);
