@@ -102,6 +102,8 @@ public static class HubVerb
             }
             finally
             {
+                // First, so that clients over WebSocket hear of it too.
+                await hub.StopAsync().ConfigureAwait(false);
                 if (http is not null)
                 {
                     await http.DisposeAsync().ConfigureAwait(false);
@@ -152,7 +154,9 @@ public static class HubVerb
         await error.WriteLineAsync($"hub: MQTT over TLS on {hub.EndPoint}").ConfigureAwait(false);
         if (http is not null)
         {
-            await error.WriteLineAsync($"hub: logs and telemetry on {http.Address}local/logs and …/local/telemetry")
+            await error.WriteLineAsync($"hub: MQTT over WebSocket on wss://{http.Address.Authority}/$iothub/websocket")
+                .ConfigureAwait(false);
+            await error.WriteLineAsync($"hub: service routes on {http.Address}, all of them listed at {http.Address}local")
                 .ConfigureAwait(false);
         }
 

@@ -8,9 +8,9 @@ namespace Agent.Wire;
 /// <summary>One connection to a server, seen from the client.</summary>
 public sealed class ClientSession : Session
 {
-    private readonly IClientHandler _handler;
-    private bool _connackSeen;
-    private volatile bool _saidGoodbye;
+    private readonly IClientHandler handler;
+    private bool connackSeen;
+    private volatile bool saidGoodbye;
 
     /// <summary>
     /// For engines and tests; use
@@ -19,7 +19,7 @@ public sealed class ClientSession : Session
     public ClientSession(IClientHandler handler, SessionLimits limits, TimeProvider time, object? tag = null)
         : base(limits, time, tag)
     {
-        _handler = handler;
+        this.handler = handler;
     }
 
     /// <summary>The address and port this client speaks from; null when there is no network under the session.</summary>
@@ -28,7 +28,7 @@ public sealed class ClientSession : Session
     private protected override bool IsServer => false;
 
     private protected override SessionEnd PeerClosedEnd =>
-        _saidGoodbye ? SessionEnd.Disconnected : SessionEnd.PeerClosed;
+        saidGoodbye ? SessionEnd.Disconnected : SessionEnd.PeerClosed;
 
     /// <summary>Connects to a host by name or address: DNS, TCP, TLS. The caller sends CONNECT next.</summary>
     /// <param name="host">Name or address. The name that TLS checks is <see cref="TlsClient.TargetHost"/>.</param>
@@ -133,18 +133,18 @@ public sealed class ClientSession : Session
     /// <returns>False when the session has ended.</returns>
     public bool SendDisconnect()
     {
-        _saidGoodbye = true;
+        saidGoodbye = true;
         return SendEmpty(PacketType.Disconnect);
     }
 
     /// <summary>Ends the session, from any thread: as Disconnected after a goodbye, else as ClosedLocally.</summary>
     /// <param name="reset">True: RST at once, as when power fails. False: deliver what is unsent, then FIN.</param>
     public void Close(bool reset = false) =>
-        TryEnd(_saidGoodbye ? SessionEnd.Disconnected : SessionEnd.ClosedLocally, reset);
+        TryEnd(saidGoodbye ? SessionEnd.Disconnected : SessionEnd.ClosedLocally, reset);
 
     private protected override void OnFrame(in Frame frame)
     {
-        if (_connackSeen)
+        if (connackSeen)
         {
             OnLaterFrame(frame);
         }
@@ -158,7 +158,7 @@ public sealed class ClientSession : Session
         }
     }
 
-    private protected override void NotifyClosed(SessionEnd end) => _handler.OnClosed(this, end);
+    private protected override void NotifyClosed(SessionEnd end) => handler.OnClosed(this, end);
 
     private void OnConnackFrame(in Frame frame)
     {
@@ -168,8 +168,8 @@ public sealed class ClientSession : Session
             return;
         }
 
-        _connackSeen = true;
-        _handler.OnConnack(this, code, sessionPresent);
+        connackSeen = true;
+        handler.OnConnack(this, code, sessionPresent);
     }
 
     private void OnLaterFrame(in Frame frame)
@@ -185,7 +185,7 @@ public sealed class ClientSession : Session
                 wellFormed = MqttReader.TryReadPacketId(frame, out packetId);
                 if (wellFormed)
                 {
-                    _handler.OnPuback(this, packetId);
+                    handler.OnPuback(this, packetId);
                 }
 
                 break;
@@ -193,7 +193,7 @@ public sealed class ClientSession : Session
                 wellFormed = MqttReader.TryReadSuback(frame, out SubackPacket suback);
                 if (wellFormed)
                 {
-                    _handler.OnSuback(this, suback);
+                    handler.OnSuback(this, suback);
                 }
 
                 break;
@@ -201,12 +201,12 @@ public sealed class ClientSession : Session
                 wellFormed = MqttReader.TryReadPacketId(frame, out packetId);
                 if (wellFormed)
                 {
-                    _handler.OnUnsuback(this, packetId);
+                    handler.OnUnsuback(this, packetId);
                 }
 
                 break;
             case PacketType.Pingresp:
-                _handler.OnPingresp(this);
+                handler.OnPingresp(this);
                 break;
             case PacketType.Connack:
                 TryEnd(SessionEnd.SecondConnack, reset: false);
@@ -238,7 +238,7 @@ public sealed class ClientSession : Session
         }
         else
         {
-            _handler.OnPublish(this, packet);
+            handler.OnPublish(this, packet);
         }
 
         return true;

@@ -7,9 +7,9 @@ namespace Agent.Wire;
 /// </summary>
 public readonly ref struct ConnectPacket
 {
-    private readonly ReadOnlySpan<byte> _willTopic;
-    private readonly ReadOnlySpan<byte> _userName;
-    private readonly ReadOnlySpan<byte> _password;
+    private readonly ReadOnlySpan<byte> willTopic;
+    private readonly ReadOnlySpan<byte> userName;
+    private readonly ReadOnlySpan<byte> password;
 
     /// <summary>"MQTT" for every version since 3.1.1. Ignored when writing.</summary>
     public ReadOnlySpan<byte> ProtocolName { get; init; }
@@ -35,10 +35,10 @@ public readonly ref struct ConnectPacket
     /// <summary>Will topic, UTF-8, 1 to 65535 bytes, no wildcards.</summary>
     public ReadOnlySpan<byte> WillTopic
     {
-        get => _willTopic;
+        get => willTopic;
         init
         {
-            _willTopic = value;
+            willTopic = value;
             HasWill = true;
         }
     }
@@ -58,10 +58,10 @@ public readonly ref struct ConnectPacket
     /// <summary>User name, UTF-8, 0 to 65535 bytes.</summary>
     public ReadOnlySpan<byte> UserName
     {
-        get => _userName;
+        get => userName;
         init
         {
-            _userName = value;
+            userName = value;
             HasUserName = true;
         }
     }
@@ -72,10 +72,10 @@ public readonly ref struct ConnectPacket
     /// <summary>Password, any 0 to 65535 bytes. A secret: never log it.</summary>
     public ReadOnlySpan<byte> Password
     {
-        get => _password;
+        get => password;
         init
         {
-            _password = value;
+            password = value;
             HasPassword = true;
         }
     }

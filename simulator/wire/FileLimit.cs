@@ -17,7 +17,8 @@ public static class FileLimit
     /// <summary>Descriptors left to the runtime, 32 to 100.</summary>
     public static int Reserve { get; } = Math.Clamp(OpenFilesMax / 20, 32, 100);
 
-    internal static bool IsScarce(Socket socket) => socket.Handle >= OpenFilesMax - Reserve;
+    /// <summary>Whether a socket's number says that only the reserve is left: close it at once.</summary>
+    public static bool IsScarce(Socket socket) => socket.Handle >= OpenFilesMax - Reserve;
 
     private static int Read()
     {

@@ -10,6 +10,14 @@ namespace Agent.Wire;
 /// <summary>A socket as a stream whose zero-byte read is true: it completes when there is data or the end.</summary>
 internal sealed class IdleStream(Socket socket) : Stream
 {
+    private volatile bool isWaiting;
+
+    /// <summary>Whether a read waits for the peer. Known only while <see cref="Watches"/>.</summary>
+    public bool IsWaiting => isWaiting;
+
+    /// <summary>Whether <see cref="IsWaiting"/> is kept up; costs something on every read that waits.</summary>
+    public bool Watches { get; set; }
+
     public override bool CanRead => true;
 
     public override bool CanWrite => true;
@@ -27,7 +35,9 @@ internal sealed class IdleStream(Socket socket) : Stream
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         buffer.IsEmpty
             ? WaitReadableAsync(cancellationToken)
-            : socket.ReceiveAsync(buffer, SocketFlags.None, cancellationToken);
+            : Watches
+                ? ReceiveWatchedAsync(buffer, cancellationToken)
+                : socket.ReceiveAsync(buffer, SocketFlags.None, cancellationToken);
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -63,10 +73,20 @@ internal sealed class IdleStream(Socket socket) : Stream
     {
         while (!socket.Poll(0, SelectMode.SelectRead))
         {
+            isWaiting = true;
             await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, cancellationToken).ConfigureAwait(false);
+            isWaiting = false;
         }
 
         return 0;
+    }
+
+    private async ValueTask<int> ReceiveWatchedAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        isWaiting = true;
+        int count = await socket.ReceiveAsync(buffer, SocketFlags.None, cancellationToken).ConfigureAwait(false);
+        isWaiting = false;
+        return count;
     }
 
     private async ValueTask FinishWriteAsync(

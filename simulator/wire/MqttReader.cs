@@ -14,6 +14,9 @@ public static partial class MqttReader
     /// <summary>The longest body MQTT can announce, bytes (§2.2.3).</summary>
     public const int BodyBytesLimit = 268_435_455;
 
+    /// <summary>The longest header, bytes: type and flags, and four bytes of length (§2.2).</summary>
+    public const int HeaderBytesMax = 5;
+
     /// <summary>Splits the next packet off <paramref name="bytes"/>.</summary>
     /// <remarks>§2.2: type:4 flags:4 | remaining length:1-4 bytes, 7 bits each, low first | body.</remarks>
     /// <param name="bytes">What has been received and not yet consumed.</param>

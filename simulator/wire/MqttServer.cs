@@ -1,77 +1,79 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Net.WebSockets;
 
 namespace Agent.Wire;
 
 // Accepts connections and gives each its session. The accept loop outlives every error of accept, and strangers
-// cannot wear it out: silent connections hold a socket and no TLS state, the number before and in handshakes is
-// bounded, and one sweep over a queue in order of arrival (the timeout is the same for all) ends the late ones.
+// cannot wear it out: silent connections hold a socket and no TLS state, their number is bounded (Strangers), and one
+// sweep over a queue in order of arrival (the timeout is the same for all) ends the late ones. Connections that
+// somebody else accepted, such as WebSockets, come in through ServeAsync and are served by the same handler.
 
 /// <summary>An MQTT 3.1.1 server over TCP, with TLS 1.2 and 1.3.</summary>
 public sealed class MqttServer : IAsyncDisposable
 {
-    private readonly Socket _listener;
-    private readonly IServerHandler _handler;
-    private readonly ServerOptions _options;
-    private readonly SemaphoreSlim _handshakes;
-    private readonly Waiting _waiting;
-    private readonly HashSet<ServerSession> _sessions = [];
-    private readonly CancellationTokenSource _stopping = new();
-    private readonly TaskCompletionSource _allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Task _accepting;
-    private readonly ITimer _sweep;
-    private long _refusedCount;
-    private long _acceptedCount;
-    private volatile bool _crowded;
+    private readonly Socket listener;
+    private readonly IServerHandler handler;
+    private readonly ServerOptions options;
+    private readonly Strangers strangers;
+    private readonly Waiting waiting = new();
+    private readonly HashSet<ServerSession> sessions = [];
+    private readonly CancellationTokenSource stopping = new();
+    private readonly TaskCompletionSource allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task accepting;
+    private readonly ITimer sweep;
+    private long refusedCount;
+    private long acceptedCount;
 
     private MqttServer(IPEndPoint bind, IServerHandler handler, ServerOptions options)
     {
-        _handler = handler;
-        _options = options;
-        _handshakes = new SemaphoreSlim(options.HandshakesMax, options.HandshakesMax);
-        _waiting = new Waiting();
-        _listener = new Socket(bind.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        this.handler = handler;
+        this.options = options;
+        strangers = new Strangers(options.StrangersMax, options.StrangersPerAddressMax);
+        listener = new Socket(bind.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            _listener.Bind(bind);
-            _listener.Listen(options.Backlog);
+            listener.Bind(bind);
+            listener.Listen(options.Backlog);
         }
         catch
         {
-            _listener.Dispose();
+            listener.Dispose();
             throw;
         }
 
-        LocalEndPoint = (IPEndPoint)_listener.LocalEndPoint!;
-        TimeSpan step = TimeSpan.FromMilliseconds(
-            Math.Clamp(Math.Min(options.ConnectTimeout.TotalMilliseconds, options.HandshakePatience.TotalMilliseconds) / 8, 5, 500));
-        _sweep = options.Time.CreateTimer(_ => Sweep(), null, step, step);
-        _accepting = Task.Run(AcceptAsync);
+        LocalEndPoint = (IPEndPoint)listener.LocalEndPoint!;
+        TimeSpan step = TimeSpan.FromMilliseconds(Math.Clamp(options.ConnectTimeout.TotalMilliseconds / 8, 5, 500));
+        sweep = options.Time.CreateTimer(_ => Sweep(), null, step, step);
+        accepting = Task.Run(AcceptAsync);
     }
 
     /// <summary>Where the server listens; the real port when 0 was asked for.</summary>
     public IPEndPoint LocalEndPoint { get; }
 
     /// <summary>Now, on the clock of <see cref="Session.LastInboundMs"/>, milliseconds.</summary>
-    public long NowMs => _options.Time.NowMs();
+    public long NowMs => options.Time.NowMs();
 
     /// <summary>Connections open now, those in their handshake or closing included.</summary>
     public int ConnectionCount
     {
         get
         {
-            lock (_sessions)
+            lock (sessions)
             {
-                return _sessions.Count;
+                return sessions.Count;
             }
         }
     }
 
     /// <summary>Connections accepted since the start.</summary>
-    public long AcceptedCount => Interlocked.Read(ref _acceptedCount);
+    public long AcceptedCount => Interlocked.Read(ref acceptedCount);
 
     /// <summary>Connections reset at accept because ConnectionsMax or <see cref="FileLimit"/> was reached.</summary>
-    public long RefusedCount => Interlocked.Read(ref _refusedCount);
+    public long RefusedCount => Interlocked.Read(ref refusedCount);
+
+    /// <summary>Connections that made room for newer ones, see <see cref="Strangers"/>.</summary>
+    public long EvictedCount => strangers.EvictedCount;
 
     /// <summary>Binds, listens and starts to accept.</summary>
     /// <param name="bind">Address and port; port 0 lets the system choose, see <see cref="LocalEndPoint"/>.</param>
@@ -84,23 +86,23 @@ public sealed class MqttServer : IAsyncDisposable
     /// <summary>Stops accepting, ends every session as ServerStopped, waits until all are closed.</summary>
     public async Task StopAsync()
     {
-        if (_stopping.IsCancellationRequested)
+        if (stopping.IsCancellationRequested)
         {
-            await _allGone.Task.ConfigureAwait(false);
+            await allGone.Task.ConfigureAwait(false);
             return;
         }
 
-        await _stopping.CancelAsync().ConfigureAwait(false);
-        _listener.Dispose();
-        await _accepting.ConfigureAwait(false);
-        await _sweep.DisposeAsync().ConfigureAwait(false);
+        await stopping.CancelAsync().ConfigureAwait(false);
+        listener.Dispose();
+        await accepting.ConfigureAwait(false);
+        await sweep.DisposeAsync().ConfigureAwait(false);
         ServerSession[] open;
-        lock (_sessions)
+        lock (sessions)
         {
-            open = [.. _sessions];
+            open = [.. sessions];
             if (open.Length == 0)
             {
-                _allGone.TrySetResult();
+                allGone.TrySetResult();
             }
         }
 
@@ -109,36 +111,59 @@ public sealed class MqttServer : IAsyncDisposable
             session.Close(SessionEnd.ServerStopped);
         }
 
-        await _allGone.Task.ConfigureAwait(false);
+        await allGone.Task.ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
 
+    /// <summary>
+    /// Serves a client whose WebSocket somebody else has accepted, as if it had come to the server's own port: same handler,
+    /// same limits, same reasons. Text frames are refused.
+    /// </summary>
+    /// <param name="socket">Open, of subprotocol <c>mqtt</c>; disposed at the end.</param>
+    /// <param name="peer">Who it is and how to drop it.</param>
+    /// <returns>Completes when the session is over and the WebSocket closed. Never fails.</returns>
+    public async Task ServeAsync(WebSocket socket, WebSocketPeer peer)
+    {
+        Interlocked.Increment(ref acceptedCount);
+        var session = new ServerSession(handler, options.Limits, options.Time)
+        {
+            RemoteEndPoint = peer.Remote,
+            Stranger = peer.Stranger,
+        };
+        var link = new WebSocketLink(socket, session, peer.Drop, options.Limits.CloseLinger, options.Time);
+        if (!TryRegister(session))
+        {
+            Interlocked.Increment(ref refusedCount);
+            peer.Drop();
+            socket.Dispose();
+            return;
+        }
+
+        peer.Stranger?.EvictBy(() => session.Close(SessionEnd.Evicted, reset: true));
+        try
+        {
+            await link.RunAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            Forget(session);
+        }
+    }
+
     private async Task AcceptAsync()
     {
-        while (!_stopping.IsCancellationRequested)
+        while (!stopping.IsCancellationRequested)
         {
             try
             {
-                await EnterHandshakeAsync().ConfigureAwait(false);
-                Socket socket;
-                try
-                {
-                    socket = await _listener.AcceptAsync(_stopping.Token).ConfigureAwait(false);
-                }
-                catch
-                {
-                    _handshakes.Release();
-                    throw;
-                }
-
-                Admit(socket);
+                await AdmitAsync(await listener.AcceptAsync(stopping.Token).ConfigureAwait(false)).ConfigureAwait(false);
             }
-            catch (SocketException) when (!_stopping.IsCancellationRequested)
+            catch (SocketException) when (!stopping.IsCancellationRequested)
             {
                 // Out of file descriptors, or the peer gave up while queued. Either passes; spinning would not help.
-                await Task.Delay(TimeSpan.FromMilliseconds(20), _options.Time).ConfigureAwait(false);
+                await Task.Delay(TimeSpan.FromMilliseconds(20), options.Time).ConfigureAwait(false);
             }
             catch (Exception stopped) when (
                 stopped is SocketException or OperationCanceledException or ObjectDisposedException)
@@ -148,50 +173,63 @@ public sealed class MqttServer : IAsyncDisposable
         }
     }
 
-    private async ValueTask EnterHandshakeAsync()
+    private async ValueTask AdmitAsync(Socket socket)
     {
-        if (!_handshakes.Wait(0))
+        Interlocked.Increment(ref acceptedCount);
+        var session = new ServerSession(handler, options.Limits, options.Time);
+        if (FileLimit.IsScarce(socket) || !TryRegister(session))
         {
-            _crowded = true;
-            await _handshakes.WaitAsync(_stopping.Token).ConfigureAwait(false);
-            _crowded = false;
-        }
-    }
-
-    private void Admit(Socket socket)
-    {
-        Interlocked.Increment(ref _acceptedCount);
-        var session = new ServerSession(_handler, _options.Limits, _options.Time);
-        bool admitted;
-        lock (_sessions)
-        {
-            admitted = !FileLimit.IsScarce(socket) && _sessions.Count < _options.ConnectionsMax && _sessions.Add(session);
-        }
-
-        if (!admitted)
-        {
-            Interlocked.Increment(ref _refusedCount);
-            _handshakes.Release();
+            Interlocked.Increment(ref refusedCount);
             socket.LingerState = new LingerOption(true, 0);
             socket.Dispose();
             return;
         }
 
-        _waiting.Add(session);
+        try
+        {
+            session.RemoteEndPoint = socket.RemoteEndPoint as IPEndPoint;
+        }
+        catch (SocketException)
+        {
+            // Reset while it was queued: it has no address any more, and its first read will say so.
+        }
+
+        var link = new PortableLink(socket, session, options.Limits.CloseLinger, options.Time) { WatchesPeer = true };
+        session.Stranger = new SocketStranger(session, link);
+        while (!strangers.TryAdd(session.Stranger) && !stopping.IsCancellationRequested)
+        {
+            // All of them wait for us: the newcomer, and those in the backlog behind it, wait with them.
+            await Task.Delay(TimeSpan.FromMilliseconds(5), options.Time, CancellationToken.None).ConfigureAwait(false);
+        }
+
         ThreadPool.UnsafeQueueUserWorkItem(
-            static work => _ = work.Server.ServeAsync(work.Socket, work.Session),
-            (Server: this, Socket: socket, Session: session),
+            static work => _ = work.Server.ServeAsync(work.Socket, work.Link, work.Session),
+            (Server: this, Socket: socket, Link: link, Session: session),
             preferLocal: false);
     }
 
-    private async Task ServeAsync(Socket socket, ServerSession session)
+    private bool TryRegister(ServerSession session)
     {
-        var link = new PortableLink(socket, session, _options.Limits.CloseLinger, _options.Time);
+        lock (sessions)
+        {
+            if (stopping.IsCancellationRequested || sessions.Count >= options.ConnectionsMax)
+            {
+                return false;
+            }
+
+            sessions.Add(session);
+        }
+
+        waiting.Add(session);
+        return true;
+    }
+
+    private async Task ServeAsync(Socket socket, PortableLink link, ServerSession session)
+    {
         try
         {
             socket.NoDelay = true;
-            session.RemoteEndPoint = socket.RemoteEndPoint as IPEndPoint;
-            if (_options.Tls is { } tls)
+            if (options.Tls is { } tls)
             {
                 await link.WaitReadableAsync().ConfigureAwait(false);
                 await link.SecureAsServerAsync(tls.Options).ConfigureAwait(false);
@@ -200,11 +238,6 @@ public sealed class MqttServer : IAsyncDisposable
         catch (Exception fault)
         {
             session.OnFailed(SessionEnd.TlsHandshakeFailed, fault);
-        }
-        finally
-        {
-            session.IsSecured = true;
-            _handshakes.Release();
         }
 
         try
@@ -219,24 +252,32 @@ public sealed class MqttServer : IAsyncDisposable
 
     private void Forget(ServerSession session)
     {
-        lock (_sessions)
+        session.Stranger?.Leave();
+        waiting.Remove(session);
+        lock (sessions)
         {
-            _sessions.Remove(session);
-            if (_sessions.Count == 0 && _stopping.IsCancellationRequested)
+            sessions.Remove(session);
+            if (sessions.Count == 0 && stopping.IsCancellationRequested)
             {
-                _allGone.TrySetResult();
+                allGone.TrySetResult();
             }
         }
     }
 
-    private void Sweep()
+    private void Sweep() => waiting.EndLate(NowMs - (long)options.ConnectTimeout.TotalMilliseconds);
+
+    /// <summary>A client of the server's own port.</summary>
+    private sealed class SocketStranger(ServerSession session, PortableLink link)
+        : Stranger(session.RemoteEndPoint?.Address ?? IPAddress.None)
     {
-        long now = NowMs;
-        _waiting.EndLate(now - (long)_options.ConnectTimeout.TotalMilliseconds, SessionEnd.ConnectTimeout, anyStage: true);
-        if (_crowded)
+        public override bool OwesUs => link.PeerOwesUs;
+
+        public override void Leave()
         {
-            _waiting.EndLate(
-                now - (long)_options.HandshakePatience.TotalMilliseconds, SessionEnd.HandshakeTimeout, anyStage: false);
+            link.WatchesPeer = false;
+            base.Leave();
         }
+
+        protected override void Evict() => session.Close(SessionEnd.Evicted, reset: true);
     }
 }

@@ -8,9 +8,8 @@ namespace Agent.Wire;
 // The portable engine: one socket, SslStream over IdleStream, one read loop, one write loop that exists only while
 // there is something to write. Used by both ends.
 //
-// Waiting is done with a zero-byte read and no buffer; a buffer is rented when data is there and kept only while a
-// partial packet waits. It grows by doubling as bytes arrive, never by a length the peer announced. A server's read
-// loop pauses while a stuck write fills half the outbound bound: a peer that does not read is not read from either.
+// Waiting is done with a zero-byte read and no buffer; ReceiveBuffer says what is held otherwise. A server's read loop
+// pauses while a stuck write fills half the outbound bound: a peer that does not read is not read from either.
 //
 // The end, whoever decides it: a reader waiting for data is woken by shutting the receiving side; the handler hears
 // of it; a graceful close writes what is left, sends close_notify and FIN, and reads until the peer's FIN, because
@@ -20,104 +19,112 @@ namespace Agent.Wire;
 /// <summary>Carries one session over a socket, with TLS or without.</summary>
 internal sealed class PortableLink : ITransport
 {
-    private const int ReadBytes = 16 * 1024;
-    private const int SmallBytes = 256;
     private const int DrainBytesMax = 1 << 20;
 
-    private readonly Socket _socket;
-    private readonly Session _session;
-    private readonly TimeSpan _closeLinger;
-    private readonly TimeProvider _time;
-    private readonly IdleStream _inner;
-    private Stream _stream;
-    private volatile Task _writing = Task.CompletedTask;
-    private ITimer? _linger;
-    private int _lingerArmed;
-    private int _dropped;
+    private readonly Socket socket;
+    private readonly Session session;
+    private readonly TimeSpan closeLinger;
+    private readonly TimeProvider time;
+    private readonly IdleStream inner;
+    private Stream stream;
+    private volatile Task writing = Task.CompletedTask;
+    private ITimer? linger;
+    private int lingerArmed;
+    private int dropped;
 
     public PortableLink(Socket socket, Session session, TimeSpan closeLinger, TimeProvider time)
     {
-        _socket = socket;
-        _session = session;
-        _closeLinger = closeLinger;
-        _time = time;
-        _inner = new IdleStream(socket);
-        _stream = _inner;
+        this.socket = socket;
+        this.session = session;
+        this.closeLinger = closeLinger;
+        this.time = time;
+        inner = new IdleStream(socket);
+        stream = inner;
         session.Attach(this);
     }
 
+    /// <summary>Whether to keep up <see cref="PeerOwesUs"/>, which costs a little.</summary>
+    public bool WatchesPeer
+    {
+        set => inner.Watches = value;
+    }
+
+    /// <summary>Whether we wait for the peer and nothing of its is in the kernel either. Asked from any thread.</summary>
+    public bool PeerOwesUs
+    {
+        get
+        {
+            try
+            {
+                return inner.IsWaiting && socket.Available == 0;
+            }
+            catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
+            {
+                return true;
+            }
+        }
+    }
+
     /// <summary>Completes when bytes or the end have arrived; holds nothing meanwhile.</summary>
-    public ValueTask<int> WaitReadableAsync() => _inner.ReadAsync(Memory<byte>.Empty);
+    public ValueTask<int> WaitReadableAsync() => inner.ReadAsync(Memory<byte>.Empty);
 
     public Task SecureAsServerAsync(SslServerAuthenticationOptions options)
     {
-        var tls = new SslStream(_inner, leaveInnerStreamOpen: true);
-        _stream = tls;
+        var tls = new SslStream(inner, leaveInnerStreamOpen: true);
+        stream = tls;
         return tls.AuthenticateAsServerAsync(options);
     }
 
     public Task SecureAsClientAsync(CheckedTlsStream tls, SslClientAuthenticationOptions options, CancellationToken cancel)
     {
-        _stream = tls;
+        stream = tls;
         return tls.AuthenticateAsClientAsync(options, cancel);
     }
 
-    public CheckedTlsStream NewClientTls() => new(_inner);
+    public CheckedTlsStream NewClientTls() => new(inner);
 
     /// <summary>Reads and feeds until the session ends, tells the handler, closes. Never throws.</summary>
     public async Task RunAsync()
     {
-        byte[]? buffer = null;
-        int held = 0;
+        var buffer = default(ReceiveBuffer);
         try
         {
-            while (_session.IsOpen)
+            while (session.IsOpen)
             {
-                buffer = Rest(buffer, held);
-                await _stream.ReadAsync(Memory<byte>.Empty).ConfigureAwait(false);
-                buffer = Roomy(buffer, held);
-                int count = await _stream.ReadAsync(buffer.AsMemory(held)).ConfigureAwait(false);
+                buffer.Rest();
+                await stream.ReadAsync(Memory<byte>.Empty).ConfigureAwait(false);
+                int count = await stream.ReadAsync(buffer.Room(session.PacketBytesMax)).ConfigureAwait(false);
                 if (count == 0)
                 {
-                    _session.OnPeerClosed();
+                    session.OnPeerClosed();
                     break;
                 }
 
-                held += count;
-                int used = _session.Feed(buffer.AsSpan(0, held));
-                held -= used;
-                if (held > 0 && used > 0)
-                {
-                    buffer.AsSpan(used, held).CopyTo(buffer);
-                }
+                buffer.Feed(session, count);
 
                 // Once ended there is no waiting here: the close has its own limit of time.
-                Task writing = _writing;
-                if (_session.IsOpen && !writing.IsCompleted && _session.PausesReading)
+                Task pending = writing;
+                if (session.IsOpen && !pending.IsCompleted && session.PausesReading)
                 {
-                    await writing.ConfigureAwait(false);
+                    await pending.ConfigureAwait(false);
                 }
             }
         }
         catch (Exception fault)
         {
-            _session.OnFailed(EndFor(fault), fault);
+            session.OnFailed(EndFor(fault), fault);
         }
 
-        if (buffer is not null)
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-
-        _session.Finish();
+        buffer.Free();
+        session.Finish();
         await CloseAsync().ConfigureAwait(false);
     }
 
-    public void RequestWrite() => _writing = WriteAsync();
+    public void RequestWrite() => writing = WriteAsync();
 
     public void RequestEnd()
     {
-        if (_session.EndsWithReset)
+        if (session.EndsWithReset)
         {
             Drop();
             return;
@@ -126,7 +133,7 @@ internal sealed class PortableLink : ITransport
         ArmLinger();
         try
         {
-            _socket.Shutdown(SocketShutdown.Receive);
+            socket.Shutdown(SocketShutdown.Receive);
         }
         catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
         {
@@ -137,21 +144,21 @@ internal sealed class PortableLink : ITransport
     /// <summary>Closes the socket under everything at once, with a reset. Whoever waits in it gets an exception.</summary>
     public void Drop()
     {
-        if (Interlocked.Exchange(ref _dropped, 1) != 0)
+        if (Interlocked.Exchange(ref dropped, 1) != 0)
         {
             return;
         }
 
         try
         {
-            _socket.LingerState = new LingerOption(true, 0);
+            socket.LingerState = new LingerOption(true, 0);
         }
         catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
         {
             // No longer connected: nothing left to reset.
         }
 
-        _socket.Dispose();
+        socket.Dispose();
     }
 
     /// <summary>Names what an exception of socket or TLS stream means for an established connection.</summary>
@@ -165,58 +172,20 @@ internal sealed class PortableLink : ITransport
                 SocketErrorCode: SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.Shutdown
             } => SessionEnd.PeerReset,
             SocketException or ObjectDisposedException => SessionEnd.NetworkFailed,
-            IOException or AuthenticationException when _stream is SslStream => SessionEnd.TlsFailed,
+            IOException or AuthenticationException when stream is SslStream => SessionEnd.TlsFailed,
             _ => SessionEnd.NetworkFailed,
         };
-    }
-
-    /// <summary>Before waiting: gives the buffer back, or moves the little that is held into a little one.</summary>
-    private static byte[]? Rest(byte[]? buffer, int held)
-    {
-        if (buffer is null || (held > 0 && buffer.Length <= Math.Max(SmallBytes, held * 4)))
-        {
-            return buffer;
-        }
-
-        byte[]? small = null;
-        if (held > 0)
-        {
-            small = ArrayPool<byte>.Shared.Rent(Math.Max(SmallBytes, held));
-            buffer.AsSpan(0, held).CopyTo(small);
-        }
-
-        ArrayPool<byte>.Shared.Return(buffer);
-        return small;
-    }
-
-    /// <summary>Before reading: room for as much again as is held, and at least one TLS record.</summary>
-    private static byte[] Roomy(byte[]? buffer, int held)
-    {
-        int wanted = held + Math.Max(ReadBytes - SmallBytes, held);
-        if (buffer is not null && buffer.Length >= wanted)
-        {
-            return buffer;
-        }
-
-        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(ReadBytes, wanted));
-        if (buffer is not null)
-        {
-            buffer.AsSpan(0, held).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-
-        return larger;
     }
 
     private async Task WriteAsync()
     {
         try
         {
-            while (_session.TakeOutbound(out byte[] buffer, out int count))
+            while (session.TakeOutbound(out byte[] buffer, out int count))
             {
                 try
                 {
-                    await _stream.WriteAsync(buffer.AsMemory(0, count)).ConfigureAwait(false);
+                    await stream.WriteAsync(buffer.AsMemory(0, count)).ConfigureAwait(false);
                 }
                 finally
                 {
@@ -226,7 +195,7 @@ internal sealed class PortableLink : ITransport
         }
         catch (Exception fault)
         {
-            _session.OnFailed(EndFor(fault), fault);
+            session.OnFailed(EndFor(fault), fault);
         }
     }
 
@@ -245,44 +214,44 @@ internal sealed class PortableLink : ITransport
             // The peer or the linger time cut the farewell short; the reason of the end stands as it was named.
         }
 
-        if (_session.EndsWithReset)
+        if (session.EndsWithReset)
         {
             Drop();
         }
 
-        _socket.Dispose();
-        await _writing.ConfigureAwait(false);
-        _session.DropOutbound();
-        if (_linger is { } linger)
+        socket.Dispose();
+        await writing.ConfigureAwait(false);
+        session.DropOutbound();
+        if (linger is { } armed)
         {
-            await linger.DisposeAsync().ConfigureAwait(false);
+            await armed.DisposeAsync().ConfigureAwait(false);
         }
 
-        await _stream.DisposeAsync().ConfigureAwait(false);
+        await stream.DisposeAsync().ConfigureAwait(false);
     }
 
-    private bool IsWorthFarewell() => !_session.EndsWithReset && _session.End is not (
+    private bool IsWorthFarewell() => !session.EndsWithReset && session.End is not (
         SessionEnd.PeerClosed or SessionEnd.PeerClosedInPacket or SessionEnd.PeerReset or SessionEnd.TlsFailed
         or SessionEnd.TlsHandshakeFailed or SessionEnd.NetworkFailed);
 
     private async Task SayFarewellAsync()
     {
-        await _writing.ConfigureAwait(false);
+        await writing.ConfigureAwait(false);
 
         // What a batch still held back; no send is accepted any more, so nobody else writes now.
         await WriteAsync().ConfigureAwait(false);
-        if (_stream is SslStream { IsAuthenticated: true } tls)
+        if (stream is SslStream { IsAuthenticated: true } tls)
         {
             await tls.ShutdownAsync().ConfigureAwait(false);
         }
 
-        _socket.Shutdown(SocketShutdown.Send);
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(ReadBytes);
+        socket.Shutdown(SocketShutdown.Send);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(ReceiveBuffer.ReadBytes);
         try
         {
             for (int drained = 0; drained < DrainBytesMax;)
             {
-                int count = await _socket.ReceiveAsync(buffer, SocketFlags.None).ConfigureAwait(false);
+                int count = await socket.ReceiveAsync(buffer, SocketFlags.None).ConfigureAwait(false);
                 if (count == 0)
                 {
                     break;
@@ -299,10 +268,10 @@ internal sealed class PortableLink : ITransport
 
     private void ArmLinger()
     {
-        if (Interlocked.Exchange(ref _lingerArmed, 1) == 0)
+        if (Interlocked.Exchange(ref lingerArmed, 1) == 0)
         {
-            _linger = _time.CreateTimer(
-                static link => ((PortableLink)link!).Drop(), this, _closeLinger, Timeout.InfiniteTimeSpan);
+            linger = time.CreateTimer(
+                static link => ((PortableLink)link!).Drop(), this, closeLinger, Timeout.InfiniteTimeSpan);
         }
     }
 }

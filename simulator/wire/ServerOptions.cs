@@ -10,22 +10,22 @@ public sealed record ServerOptions
     public int Backlog { get; init; } = 4096;
 
     /// <summary>
-    /// Connections served at once, handshaking ones included; more are reset at accept. Default no bound but
+    /// Connections served at once, strangers included; more are reset at accept. Default no bound but
     /// <see cref="FileLimit"/>.
     /// </summary>
     public int ConnectionsMax { get; init; } = int.MaxValue;
 
-    /// <summary>From TCP accept to the CONNECT packet, TLS included. Default 30 s.</summary>
+    /// <summary>From TCP accept, or the WebSocket's upgrade, to the CONNECT packet, TLS included. Default 30 s.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// Connections that may be before or in their TLS handshake at once; further ones wait in the backlog. While
-    /// the bound is reached, <see cref="HandshakePatience"/> applies. Default 2000.
+    /// Connections without an accepted CONNECT at once, at least 1; for a newcomer above it the oldest of them is evicted, see
+    /// <see cref="Strangers"/>. Default 2000: at most 200 KB each, TLS and the longest unfinished CONNECT together.
     /// </summary>
-    public int HandshakesMax { get; init; } = 2000;
+    public int StrangersMax { get; init; } = 2000;
 
-    /// <summary>How old a handshake may get while <see cref="HandshakesMax"/> is reached. Default 5 s.</summary>
-    public TimeSpan HandshakePatience { get; init; } = TimeSpan.FromSeconds(5);
+    /// <summary>The same for one IPv4 address or one IPv6 /64. Default 1000.</summary>
+    public int StrangersPerAddressMax { get; init; } = 1000;
 
     /// <summary>Sizes and times of a session.</summary>
     public SessionLimits Limits { get; init; } = new();

@@ -8,24 +8,27 @@ namespace Agent.Wire;
 /// <summary>One client's connection, seen from the server.</summary>
 public sealed class ServerSession : Session
 {
-    private readonly IServerHandler _handler;
-    private volatile bool _connectSeen;
+    private readonly IServerHandler handler;
+    private volatile bool connectSeen;
 
     /// <summary>For engines and tests; <see cref="MqttServer"/> makes its own.</summary>
     public ServerSession(IServerHandler handler, SessionLimits limits, TimeProvider time, object? tag = null)
         : base(limits, time, tag)
     {
-        _handler = handler;
+        this.handler = handler;
     }
 
     /// <summary>The client's address; null when there is no network under the session.</summary>
     public IPEndPoint? RemoteEndPoint { get; internal set; }
 
     /// <summary>Whether CONNECT has come in, accepted or not.</summary>
-    public bool ConnectSeen => _connectSeen;
+    public bool ConnectSeen => connectSeen;
 
-    /// <summary>Whether the TLS handshake is over; true from the start without TLS.</summary>
-    internal bool IsSecured { get; set; }
+    /// <summary>Its place among those whose CONNECT is awaited.</summary>
+    internal LinkedListNode<ServerSession>? Wait { get; set; }
+
+    /// <summary>Its entry among those who have not shown who they are; null when nobody keeps such a list.</summary>
+    internal Stranger? Stranger { get; set; }
 
     /// <summary>Answers CONNECT. A code other than 0 (1 to 5) also ends the session as Refused once it is sent.</summary>
     /// <returns>False when the session has ended; nothing was sent then.</returns>
@@ -33,7 +36,11 @@ public sealed class ServerSession : Session
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(code, (byte)5);
         bool sent = SendConnackBytes(code, sessionPresent);
-        if (sent && code != 0)
+        if (code == 0)
+        {
+            Stranger?.Leave();
+        }
+        else if (sent)
         {
             TryEnd(SessionEnd.Refused, reset: false);
         }
@@ -101,11 +108,11 @@ public sealed class ServerSession : Session
     private protected override bool IsServer => true;
 
     private protected override int BodyBytesMax(SessionLimits limits) =>
-        _connectSeen ? limits.BodyBytesMax : Math.Min(limits.BodyBytesMax, limits.ConnectBodyBytesMax);
+        connectSeen ? limits.BodyBytesMax : Math.Min(limits.BodyBytesMax, limits.ConnectBodyBytesMax);
 
     private protected override void OnFrame(in Frame frame)
     {
-        if (_connectSeen)
+        if (connectSeen)
         {
             OnLaterFrame(frame);
         }
@@ -119,7 +126,7 @@ public sealed class ServerSession : Session
         }
     }
 
-    private protected override void NotifyClosed(SessionEnd end) => _handler.OnClosed(this, end);
+    private protected override void NotifyClosed(SessionEnd end) => handler.OnClosed(this, end);
 
     private void OnConnectFrame(in Frame frame)
     {
@@ -129,10 +136,10 @@ public sealed class ServerSession : Session
             return;
         }
 
-        _connectSeen = true;
+        connectSeen = true;
         if (packet.IsSupported)
         {
-            _handler.OnConnect(this, packet);
+            handler.OnConnect(this, packet);
             return;
         }
 
@@ -153,7 +160,7 @@ public sealed class ServerSession : Session
                 wellFormed = MqttReader.TryReadPacketId(frame, out ushort packetId);
                 if (wellFormed)
                 {
-                    _handler.OnPuback(this, packetId);
+                    handler.OnPuback(this, packetId);
                 }
 
                 break;
@@ -161,7 +168,7 @@ public sealed class ServerSession : Session
                 wellFormed = MqttReader.TryReadSubscribe(frame, out SubscribePacket subscribe);
                 if (wellFormed)
                 {
-                    _handler.OnSubscribe(this, subscribe);
+                    handler.OnSubscribe(this, subscribe);
                 }
 
                 break;
@@ -169,15 +176,15 @@ public sealed class ServerSession : Session
                 wellFormed = MqttReader.TryReadUnsubscribe(frame, out UnsubscribePacket unsubscribe);
                 if (wellFormed)
                 {
-                    _handler.OnUnsubscribe(this, unsubscribe);
+                    handler.OnUnsubscribe(this, unsubscribe);
                 }
 
                 break;
             case PacketType.Pingreq:
-                _handler.OnPing(this);
+                handler.OnPing(this);
                 break;
             case PacketType.Disconnect:
-                _handler.OnDisconnect(this);
+                handler.OnDisconnect(this);
                 TryEnd(SessionEnd.Disconnected, reset: false);
                 break;
             case PacketType.Connect:
@@ -210,7 +217,7 @@ public sealed class ServerSession : Session
         }
         else
         {
-            _handler.OnPublish(this, packet);
+            handler.OnPublish(this, packet);
         }
 
         return true;

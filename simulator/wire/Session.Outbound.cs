@@ -3,23 +3,23 @@ using System.Buffers;
 namespace Agent.Wire;
 
 // The outbound half: one rented buffer that exists only while bytes wait, bounded, filled under the gate by any
-// thread. At most one write loop of the engine runs at a time; _writing says that it does or is about to.
+// thread. At most one write loop of the engine runs at a time; writing says that it does or is about to.
 public abstract partial class Session
 {
-    private byte[]? _outbound;
-    private int _outboundCount;
-    private int _inFlight;
-    private int _batches;
-    private bool _writing;
+    private byte[]? outbound;
+    private int outboundCount;
+    private int inFlight;
+    private int batches;
+    private bool writing;
 
     /// <summary>Bytes accepted for sending and not yet handed to the network.</summary>
     public int OutboundBytes
     {
         get
         {
-            lock (_gate)
+            lock (gate)
             {
-                return _outboundCount + _inFlight;
+                return outboundCount + inFlight;
             }
         }
     }
@@ -29,7 +29,7 @@ public abstract partial class Session
     /// bound waits: who does not read its answers is not asked for more. A client never does, for two ends that
     /// both wait for the other to read would wait for ever.
     /// </summary>
-    public bool PausesReading => IsServer && OutboundBytes > _limits.OutboundBytesMax / 2;
+    public bool PausesReading => IsServer && OutboundBytes > limits.OutboundBytesMax / 2;
 
     /// <summary>
     /// Gathers what is sent until the result is disposed and then sends it in one write. Replies from inside a
@@ -37,9 +37,9 @@ public abstract partial class Session
     /// </summary>
     public Batch BeginBatch()
     {
-        lock (_gate)
+        lock (gate)
         {
-            _batches++;
+            batches++;
         }
 
         return new Batch(this);
@@ -51,28 +51,28 @@ public abstract partial class Session
     /// </summary>
     public bool TakeOutbound(out byte[] buffer, out int count)
     {
-        lock (_gate)
+        lock (gate)
         {
-            buffer = _outbound!;
-            count = _outboundCount;
-            _outbound = null;
-            _outboundCount = 0;
-            _inFlight = count;
-            _writing = count > 0;
-            return _writing;
+            buffer = outbound!;
+            count = outboundCount;
+            outbound = null;
+            outboundCount = 0;
+            inFlight = count;
+            writing = count > 0;
+            return writing;
         }
     }
 
     /// <summary>For the engine: drops bytes that will never be written.</summary>
     internal void DropOutbound()
     {
-        lock (_gate)
+        lock (gate)
         {
-            if (_outbound is not null)
+            if (outbound is not null)
             {
-                ArrayPool<byte>.Shared.Return(_outbound);
-                _outbound = null;
-                _outboundCount = 0;
+                ArrayPool<byte>.Shared.Return(outbound);
+                outbound = null;
+                outboundCount = 0;
             }
         }
     }
@@ -82,32 +82,32 @@ public abstract partial class Session
     {
         room = default;
         overflow = false;
-        if (_end != SessionEnd.None)
+        if (end != SessionEnd.None)
         {
             return false;
         }
 
-        if (_outboundCount + _inFlight + (long)size > _limits.OutboundBytesMax)
+        if (outboundCount + inFlight + (long)size > limits.OutboundBytesMax)
         {
             overflow = true;
             return false;
         }
 
-        if (_outbound is null || _outbound.Length - _outboundCount < size)
+        if (outbound is null || outbound.Length - outboundCount < size)
         {
             GrowOutbound(size);
         }
 
-        room = _outbound.AsSpan(_outboundCount, size);
+        room = outbound.AsSpan(outboundCount, size);
         return true;
     }
 
-    private protected Lock Gate => _gate;
+    private protected Lock Gate => gate;
 
     /// <summary>Counts a packet written into reserved room; call with the gate held.</summary>
     private protected bool Commit(int size)
     {
-        _outboundCount += size;
+        outboundCount += size;
         return StartsWriting();
     }
 
@@ -120,7 +120,7 @@ public abstract partial class Session
         }
         else if (write)
         {
-            _transport!.RequestWrite();
+            transport!.RequestWrite();
         }
 
         return sent;
@@ -129,7 +129,7 @@ public abstract partial class Session
     private protected bool SendPacketId(PacketType type, ushort packetId)
     {
         bool sent, overflow, write = false;
-        lock (_gate)
+        lock (gate)
         {
             sent = TryReserve(MqttWriter.PacketIdSize, out Span<byte> room, out overflow);
             if (sent)
@@ -147,7 +147,7 @@ public abstract partial class Session
     private protected bool SendEmpty(PacketType type)
     {
         bool sent, overflow, write = false;
-        lock (_gate)
+        lock (gate)
         {
             sent = TryReserve(MqttWriter.EmptySize, out Span<byte> room, out overflow);
             if (sent)
@@ -170,7 +170,7 @@ public abstract partial class Session
 
         int size = MqttWriter.PublishSize(packet);
         bool sent, overflow, write = false;
-        lock (_gate)
+        lock (gate)
         {
             sent = TryReserve(size, out Span<byte> room, out overflow);
             write = sent && Commit(MqttWriter.WritePublish(room, packet));
@@ -182,48 +182,48 @@ public abstract partial class Session
     private void EndBatch()
     {
         bool write;
-        lock (_gate)
+        lock (gate)
         {
-            _batches--;
+            batches--;
             write = StartsWriting();
         }
 
         if (write)
         {
-            _transport!.RequestWrite();
+            transport!.RequestWrite();
         }
     }
 
     private bool StartsWriting()
     {
-        bool starts = !_feeding && _batches == 0 && !_writing && _outboundCount > 0;
-        _writing |= starts;
+        bool starts = !feeding && batches == 0 && !writing && outboundCount > 0;
+        writing |= starts;
         return starts;
     }
 
     private void GrowOutbound(int size)
     {
-        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(_outboundCount + size, _outboundCount * 2));
-        if (_outbound is not null)
+        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(outboundCount + size, outboundCount * 2));
+        if (outbound is not null)
         {
-            _outbound.AsSpan(0, _outboundCount).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(_outbound);
+            outbound.AsSpan(0, outboundCount).CopyTo(larger);
+            ArrayPool<byte>.Shared.Return(outbound);
         }
 
-        _outbound = larger;
+        outbound = larger;
     }
 
     /// <summary>Holds a session's writes back until disposed; see <see cref="BeginBatch"/>.</summary>
     public readonly ref struct Batch
     {
-        private readonly Session? _session;
+        private readonly Session? session;
 
         internal Batch(Session session)
         {
-            _session = session;
+            this.session = session;
         }
 
         /// <summary>Sends what was gathered. Dispose once.</summary>
-        public void Dispose() => _session?.EndBatch();
+        public void Dispose() => session?.EndBatch();
     }
 }

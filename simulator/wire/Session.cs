@@ -11,34 +11,34 @@ namespace Agent.Wire;
 /// <summary>One MQTT connection seen from one end: protocol rules, outbound buffer and the reason it ended.</summary>
 public abstract partial class Session
 {
-    private readonly Lock _gate = new();
-    private readonly SessionLimits _limits;
-    private readonly TimeProvider _time;
-    private ITransport? _transport;
-    private bool _feeding;
-    private bool _midPacket;
-    private bool _finished;
-    private volatile SessionEnd _end;
-    private volatile bool _reset;
-    private long _lastInboundMs;
+    private readonly Lock gate = new();
+    private readonly SessionLimits limits;
+    private readonly TimeProvider time;
+    private ITransport? transport;
+    private bool feeding;
+    private bool midPacket;
+    private bool finished;
+    private volatile SessionEnd end;
+    private volatile bool reset;
+    private long lastInboundMs;
 
     private protected Session(SessionLimits limits, TimeProvider time, object? tag)
     {
-        _limits = limits;
-        _time = time;
+        this.limits = limits;
+        this.time = time;
         Tag = tag;
         OpenedMs = time.NowMs();
-        _lastInboundMs = OpenedMs;
+        lastInboundMs = OpenedMs;
     }
 
     /// <summary>Whatever the owner wants to find again in handler calls.</summary>
     public object? Tag { get; set; }
 
     /// <summary>Why the session ended; None while it is open.</summary>
-    public SessionEnd End => _end;
+    public SessionEnd End => end;
 
     /// <summary>Whether nothing has ended the session yet.</summary>
-    public bool IsOpen => _end == SessionEnd.None;
+    public bool IsOpen => end == SessionEnd.None;
 
     /// <summary>What a handler threw, or what the network said, when the end has such a cause; for logs.</summary>
     public Exception? Fault { get; private set; }
@@ -50,13 +50,16 @@ public abstract partial class Session
     /// When the last whole packet came in, milliseconds on the <see cref="WireClock.NowMs"/> clock. Half a packet
     /// does not count: a keep-alive judged by this ends a peer that stalls inside one.
     /// </summary>
-    public long LastInboundMs => Volatile.Read(ref _lastInboundMs);
+    public long LastInboundMs => Volatile.Read(ref lastInboundMs);
 
     /// <summary>For the engine: whether the end must be a reset (RST), dropping what is unsent.</summary>
-    public bool EndsWithReset => _reset;
+    public bool EndsWithReset => reset;
+
+    /// <summary>For the engine: the largest packet the peer may send now, bytes, header included.</summary>
+    internal int PacketBytesMax => BodyBytesMax(limits) + MqttReader.HeaderBytesMax;
 
     /// <summary>For the engine: sets who carries the bytes, before anything else is called.</summary>
-    public void Attach(ITransport transport) => _transport = transport;
+    public void Attach(ITransport transport) => this.transport = transport;
 
     /// <summary>
     /// For the engine: takes received bytes, calls the handler for every whole packet, and asks for one write of all
@@ -65,9 +68,9 @@ public abstract partial class Session
     /// <returns>Bytes consumed; the rest is the beginning of a packet and must be fed again with more behind it.</returns>
     public int Feed(ReadOnlySpan<byte> bytes)
     {
-        lock (_gate)
+        lock (gate)
         {
-            _feeding = true;
+            feeding = true;
         }
 
         int used = 0;
@@ -82,22 +85,22 @@ public abstract partial class Session
         }
 
         bool write;
-        lock (_gate)
+        lock (gate)
         {
-            _feeding = false;
+            feeding = false;
             write = StartsWriting();
         }
 
         if (write)
         {
-            _transport!.RequestWrite();
+            transport!.RequestWrite();
         }
 
         return used;
     }
 
     /// <summary>For the engine: the peer closed its side (FIN).</summary>
-    public void OnPeerClosed() => TryEnd(_midPacket ? SessionEnd.PeerClosedInPacket : PeerClosedEnd, reset: false);
+    public void OnPeerClosed() => TryEnd(midPacket ? SessionEnd.PeerClosedInPacket : PeerClosedEnd, reset: false);
 
     /// <summary>For the engine: the connection broke.</summary>
     public void OnFailed(SessionEnd end, Exception? fault)
@@ -111,16 +114,16 @@ public abstract partial class Session
     /// <summary>For the engine: reading is over; tells the handler, once.</summary>
     public void Finish()
     {
-        if (_finished)
+        if (finished)
         {
             return;
         }
 
-        _finished = true;
+        finished = true;
         OnPeerClosed();
         try
         {
-            NotifyClosed(_end);
+            NotifyClosed(end);
         }
         catch (Exception fault)
         {
@@ -147,28 +150,28 @@ public abstract partial class Session
     {
         bool wake;
         bool first;
-        lock (_gate)
+        lock (gate)
         {
-            first = _end == SessionEnd.None;
-            bool hurries = reset && !_reset;
+            first = this.end == SessionEnd.None;
+            bool hurries = reset && !this.reset;
             if (!first && !hurries)
             {
                 return false;
             }
 
-            _reset |= reset;
+            this.reset |= reset;
             if (first)
             {
-                _end = end;
+                this.end = end;
             }
 
             // While Feed runs nobody needs waking: its caller looks at IsOpen afterwards.
-            wake = !_feeding;
+            wake = !feeding;
         }
 
         if (wake)
         {
-            _transport?.RequestEnd();
+            transport?.RequestEnd();
         }
 
         return first;
@@ -179,7 +182,7 @@ public abstract partial class Session
         int used = 0;
         while (used < bytes.Length && IsOpen)
         {
-            ReadStatus status = MqttReader.ReadFrame(bytes[used..], BodyBytesMax(_limits), out Frame frame);
+            ReadStatus status = MqttReader.ReadFrame(bytes[used..], BodyBytesMax(limits), out Frame frame);
             if (status == ReadStatus.NeedMore)
             {
                 break;
@@ -192,11 +195,11 @@ public abstract partial class Session
             }
 
             used += frame.TotalBytes;
-            Volatile.Write(ref _lastInboundMs, _time.NowMs());
+            Volatile.Write(ref lastInboundMs, time.NowMs());
             OnFrame(frame);
         }
 
-        _midPacket = used < bytes.Length;
+        midPacket = used < bytes.Length;
         return used;
     }
 }

@@ -45,9 +45,6 @@ public enum SessionEnd : byte
     /// <summary>No CONNECT within the time allowed after the TCP accept.</summary>
     ConnectTimeout = 0x60,
 
-    /// <summary>TLS handshake too slow while the server was crowded with handshakes.</summary>
-    HandshakeTimeout = 0x61,
-
     /// <summary>The client's first packet was not CONNECT.</summary>
     FirstPacketNotConnect = 0x62,
 
@@ -74,6 +71,15 @@ public enum SessionEnd : byte
 
     /// <summary>The server sent CONNACK twice.</summary>
     SecondConnack = 0x6A,
+
+    /// <summary>The oldest of too many connections without an accepted CONNECT: it made room, see <see cref="Strangers"/>.</summary>
+    Evicted = 0x6B,
+
+    /// <summary>A WebSocket text frame: MQTT goes in binary ones (MQTT 3.1.1 §6).</summary>
+    TextFrame = 0x6C,
+
+    /// <summary>Bytes on a WebSocket that are no frame of it (RFC 6455 §5).</summary>
+    NotWebSocket = 0x6D,
 
     /// <summary>The peer reads so slowly that the bounded outbound buffer overflowed.</summary>
     SlowReader = 0x80,

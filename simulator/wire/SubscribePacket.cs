@@ -5,12 +5,12 @@ namespace Agent.Wire;
 /// <summary>SUBSCRIBE (§3.8) as read: a packet id and at least one filter. Enumerate it with foreach.</summary>
 public readonly ref struct SubscribePacket
 {
-    private readonly ReadOnlySpan<byte> _filters;
+    private readonly ReadOnlySpan<byte> filters;
 
     internal SubscribePacket(ushort packetId, ReadOnlySpan<byte> filters, int count)
     {
         PacketId = packetId;
-        _filters = filters;
+        this.filters = filters;
         Count = count;
     }
 
@@ -21,7 +21,7 @@ public readonly ref struct SubscribePacket
     public int Count { get; }
 
     /// <summary>Walks the filters; the packet was checked when read, so this cannot fail.</summary>
-    public Enumerator GetEnumerator() => new(_filters);
+    public Enumerator GetEnumerator() => new(filters);
 
     /// <summary>One filter and its QoS.</summary>
     public readonly ref struct Item
@@ -42,11 +42,11 @@ public readonly ref struct SubscribePacket
     /// <summary>Walks the filters of a SUBSCRIBE.</summary>
     public ref struct Enumerator
     {
-        private ReadOnlySpan<byte> _rest;
+        private ReadOnlySpan<byte> rest;
 
         internal Enumerator(ReadOnlySpan<byte> filters)
         {
-            _rest = filters;
+            rest = filters;
         }
 
         /// <summary>The filter the last <see cref="MoveNext"/> found.</summary>
@@ -55,14 +55,14 @@ public readonly ref struct SubscribePacket
         /// <summary>Steps to the next filter; false after the last.</summary>
         public bool MoveNext()
         {
-            if (_rest.IsEmpty)
+            if (rest.IsEmpty)
             {
                 return false;
             }
 
-            int length = BinaryPrimitives.ReadUInt16BigEndian(_rest);
-            Current = new Item(_rest.Slice(2, length), _rest[2 + length]);
-            _rest = _rest[(3 + length)..];
+            int length = BinaryPrimitives.ReadUInt16BigEndian(rest);
+            Current = new Item(rest.Slice(2, length), rest[2 + length]);
+            rest = rest[(3 + length)..];
             return true;
         }
     }

@@ -5,12 +5,12 @@ namespace Agent.Wire;
 /// <summary>UNSUBSCRIBE (§3.10) as read: a packet id and at least one filter. Enumerate it with foreach.</summary>
 public readonly ref struct UnsubscribePacket
 {
-    private readonly ReadOnlySpan<byte> _filters;
+    private readonly ReadOnlySpan<byte> filters;
 
     internal UnsubscribePacket(ushort packetId, ReadOnlySpan<byte> filters, int count)
     {
         PacketId = packetId;
-        _filters = filters;
+        this.filters = filters;
         Count = count;
     }
 
@@ -21,16 +21,16 @@ public readonly ref struct UnsubscribePacket
     public int Count { get; }
 
     /// <summary>Walks the filters; the packet was checked when read, so this cannot fail.</summary>
-    public Enumerator GetEnumerator() => new(_filters);
+    public Enumerator GetEnumerator() => new(filters);
 
     /// <summary>Walks the filters of an UNSUBSCRIBE.</summary>
     public ref struct Enumerator
     {
-        private ReadOnlySpan<byte> _rest;
+        private ReadOnlySpan<byte> rest;
 
         internal Enumerator(ReadOnlySpan<byte> filters)
         {
-            _rest = filters;
+            rest = filters;
         }
 
         /// <summary>The filter the last <see cref="MoveNext"/> found, UTF-8.</summary>
@@ -39,14 +39,14 @@ public readonly ref struct UnsubscribePacket
         /// <summary>Steps to the next filter; false after the last.</summary>
         public bool MoveNext()
         {
-            if (_rest.IsEmpty)
+            if (rest.IsEmpty)
             {
                 return false;
             }
 
-            int length = BinaryPrimitives.ReadUInt16BigEndian(_rest);
-            Current = _rest.Slice(2, length);
-            _rest = _rest[(2 + length)..];
+            int length = BinaryPrimitives.ReadUInt16BigEndian(rest);
+            Current = rest.Slice(2, length);
+            rest = rest[(2 + length)..];
             return true;
         }
     }

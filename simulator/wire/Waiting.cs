@@ -1,45 +1,52 @@
 namespace Agent.Wire;
 
-/// <summary>Sessions that have not said CONNECT yet, oldest first.</summary>
+/// <summary>Sessions that have not said CONNECT yet, oldest first: the time allowed is the same for all.</summary>
 internal sealed class Waiting
 {
-    private readonly LinkedList<ServerSession> _sessions = new();
+    private readonly LinkedList<ServerSession> sessions = new();
 
     public void Add(ServerSession session)
     {
-        lock (_sessions)
+        lock (sessions)
         {
-            _sessions.AddLast(session);
+            session.Wait = sessions.AddLast(session);
+        }
+    }
+
+    /// <summary>Forgets a session that is over, whatever became of it.</summary>
+    public void Remove(ServerSession session)
+    {
+        lock (sessions)
+        {
+            if (session.Wait is { List: not null } node)
+            {
+                sessions.Remove(node);
+            }
         }
     }
 
     /// <summary>
-    /// Ends sessions opened at or before <paramref name="openedMsMax"/> that still wait, and forgets on the way
-    /// those that no longer do. With <paramref name="anyStage"/> false only those in their handshake are ended.
+    /// Ends sessions opened at or before <paramref name="openedMsMax"/> that still wait, and forgets on the way those that no
+    /// longer do.
     /// </summary>
-    public void EndLate(long openedMsMax, SessionEnd end, bool anyStage)
+    public void EndLate(long openedMsMax)
     {
         List<ServerSession>? late = null;
-        lock (_sessions)
+        lock (sessions)
         {
-            for (LinkedListNode<ServerSession>? node = _sessions.First; node is not null;)
+            for (LinkedListNode<ServerSession>? node = sessions.First; node is not null;)
             {
                 ServerSession session = node.Value;
                 LinkedListNode<ServerSession>? next = node.Next;
                 bool settled = session.ConnectSeen || !session.IsOpen;
-                bool isLate = session.OpenedMs <= openedMsMax;
-                if (!settled && !isLate)
+                if (!settled && session.OpenedMs > openedMsMax)
                 {
                     break;
                 }
 
-                if (settled)
+                sessions.Remove(node);
+                if (!settled)
                 {
-                    _sessions.Remove(node);
-                }
-                else if (anyStage || !session.IsSecured)
-                {
-                    _sessions.Remove(node);
                     (late ??= []).Add(session);
                 }
 
@@ -49,7 +56,7 @@ internal sealed class Waiting
 
         foreach (ServerSession session in late ?? [])
         {
-            session.Close(end);
+            session.Close(SessionEnd.ConnectTimeout);
         }
     }
 }

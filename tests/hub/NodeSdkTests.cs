@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Net;
 using System.Text.Json;
+using Agent.Hub;
 
 namespace Agent.Tests.Hub;
 
@@ -34,6 +36,25 @@ public sealed class NodeSdkTests
         Assert.DoesNotContain("error", events);
     }
 
+    [Fact]
+    public async Task The_npm_SDK_renews_its_token_over_WebSocket_and_the_log_is_the_same()
+    {
+        await using var rig = new HubRig(graceMs: 1000);
+        await using HubHttp http = await HubHttp.StartAsync(rig.Server, IPAddress.Loopback, 0);
+        List<string> events = await DriveAsync(
+            rig, "--websocket-port", http.Address.Port.ToString(CultureInfo.InvariantCulture), "--lifetime", "9", "--margin", "6",
+            "--seconds", "8", "--heartbeat", "1", "--features", "twin,methods,c2d");
+
+        Assert.Equal(2, events.Count(name => name == "renewed"));
+        Assert.InRange(events.Count(name => name == "sent"), 6, 8);
+        Assert.Contains("twin", events);
+        Assert.DoesNotContain("error", events);
+        Assert.DoesNotContain("disconnected", events);
+        await rig.AssertRecordsAsync([.. Enumerable.Repeat(
+            new[] { "device-0001 deviceConnect", "device-0001 deviceDisconnect" }, 3).SelectMany(pair => pair)]);
+        Assert.Equal(events.Count(name => name == "sent"), rig.Server.TelemetryCount);
+    }
+
     private static async Task<List<string>> DriveAsync(HubRig rig, params string[] arguments)
     {
         string folder = Path.Combine(HubFolder.Repository(), "simulator", "real", "node");
@@ -42,7 +63,7 @@ public sealed class NodeSdkTests
             "the npm SDK is not installed: npm ci --prefix simulator/real/node");
         string port = rig.Server.EndPoint.Port.ToString(CultureInfo.InvariantCulture);
         string connection = rig.Server.Registry.ConnectionStringOf(rig.Server.Registry.Devices[0])
-            + ";GatewayHostName=localhost:" + port;
+            + (arguments.Contains("--websocket-port") ? "" : ";GatewayHostName=localhost:" + port);
         (int exitCode, string output, string error) = await Tool.RunAsync(
             Tool.Find("node"),
             [

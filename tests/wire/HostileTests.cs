@@ -198,8 +198,8 @@ public class HostileTests
     {
         await using WireWorld world = await WireWorld.StartAsync(new ServerOptions
         {
-            HandshakesMax = 4,
-            HandshakePatience = TimeSpan.FromMilliseconds(200),
+            StrangersMax = 8,
+            StrangersPerAddressMax = 4,
         });
         List<Socket> strangers = [];
         for (int count = 0; count < 12; count++)
@@ -210,7 +210,7 @@ public class HostileTests
         (Socket socket, SslStream tls) = await world.ConnectTlsAsync();
         await using SslStream closing = tls;
         await ConnectAndAwaitConnackAsync(tls);
-        await world.ExpectEndAsync(WireWorld.PortOf(strangers[0]), SessionEnd.HandshakeTimeout);
+        await world.ExpectEndAsync(WireWorld.PortOf(strangers[0]), SessionEnd.Evicted);
         strangers.ForEach(stranger => stranger.Dispose());
         Assert.True(socket.Connected);
     }

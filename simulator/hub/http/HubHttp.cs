@@ -3,13 +3,17 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Agent.Hub;
 
-/// <summary>The hub's HTTPS side: the cloud's service routes, and what a person or a test wants to see under <c>/local</c>.</summary>
+/// <summary>
+/// The hub's HTTPS side: the cloud's service routes, MQTT over WebSocket, and what a person or a test wants to see under
+/// <c>/local</c>.
+/// </summary>
 /// <remarks>
 /// <para>The cloud answers on port 443 and some of its SDKs know no other: <c>azure-iothub</c> from npm takes the whole
 /// <c>HostName</c> for a name and always dials 443. Serve on 443 for those (<c>--http-port 443</c>; the system may want a privilege
@@ -20,9 +24,6 @@ namespace Agent.Hub;
 /// </remarks>
 public sealed class HubHttp : IAsyncDisposable
 {
-    /// <summary>Connections at once; more are turned away.</summary>
-    private const int ConnectionsMax = 10_000;
-
     /// <summary>
     /// Longest body the server reads past without hanging up. Well above what any route takes, so that a client with a little too
     /// much gets to read its 413.
@@ -52,12 +53,23 @@ public sealed class HubHttp : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxConcurrentConnections = ConnectionsMax;
+            // One request at a time and nothing multiplexed: a connection is one client, bounded as one (HttpStranger). Slower
+            // than 240 bytes/s, either way and after 5 s of grace, ends it: the web server's own default.
             kestrel.Limits.MaxRequestBodySize = BodySkippedMax;
+            kestrel.Limits.MaxRequestBufferSize = 1 << 17;
+            kestrel.Limits.MaxRequestHeadersTotalSize = 1 << 14;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
-            kestrel.Listen(bind, port, listen => listen.UseHttps(hub.Data.ServerCertificate));
+            kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(60);
+            kestrel.Listen(bind, port, listen =>
+            {
+                listen.Protocols = HttpProtocols.Http1;
+                HttpStranger.Guard(listen);
+                listen.UseHttps(hub.Data.ServerCertificate, https => https.HandshakeTimeout = TimeSpan.FromSeconds(10));
+            });
         });
         WebApplication application = builder.Build();
+        HttpStranger.WatchRequests(application);
+        WebSocketRoute.Map(application, hub);
         HttpRoute[] routes =
         [
             .. RegistryRoutes.All, .. TwinRoutes.All, .. MessageRoutes.All, .. LocalRoutes.All, .. MetricsRoute.All, .. FaultsRoute.All,

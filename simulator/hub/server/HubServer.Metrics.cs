@@ -6,6 +6,9 @@ namespace Agent.Hub;
 // figures.
 public sealed partial class HubServer
 {
+    private static readonly HubMetric[] PerMessage =
+        [HubMetric.TelemetrySuccess, HubMetric.TelemetryEgressSuccess, HubMetric.TelemetryEgressFallback];
+
     private static readonly TimeSpan MetricsEvery = TimeSpan.FromSeconds(1);
 
     /// <summary>Standing figures are looked at this often, so a minute holds six looks; how often the cloud does is not known.</summary>
@@ -41,7 +44,7 @@ public sealed partial class HubServer
     /// <summary>A message has been taken from a device. There is one route, the fallback to the built-in endpoint.</summary>
     private void CountTelemetry(Device device, long utcMs, int bytes)
     {
-        Metrics.CountEach(HubMetric.TelemetrySuccess, HubMetric.TelemetryEgressSuccess, HubMetric.TelemetryEgressFallback);
+        Metrics.CountEach(PerMessage);
         Metrics.Measure(HubMetric.DeviceDataUsage, bytes);
         states.OnActivity(device.Index, utcMs);
     }

@@ -3,10 +3,11 @@
 // object a line: {"t": seconds since the start, "event": "connected" | "renewed" | "sent" | "disconnected" | "error" | ...}.
 // Nothing of the SDK is changed or stubbed; what the hub saw is in the hub's own Connections log, to be laid beside this.
 
+const https = require('node:https');
 const { parseArgs } = require('node:util');
 
 const usage = 'usage: node driver.js --connection-string CS --ca FILE [--lifetime SECONDS] [--margin SECONDS] '
-  + '[--seconds N] [--heartbeat SECONDS] [--features twin,methods,c2d]';
+  + '[--seconds N] [--heartbeat SECONDS] [--features twin,methods,c2d] [--websocket-port N]';
 
 function fail(message) {
   process.stderr.write(`driver.js: ${message}\n${usage}\n`);
@@ -25,6 +26,7 @@ function readArguments() {
         seconds: { type: 'string', default: '60' },
         heartbeat: { type: 'string', default: '0' },
         features: { type: 'string', default: '' },
+        'websocket-port': { type: 'string' },
       },
     }));
   } catch (error) {
@@ -33,8 +35,10 @@ function readArguments() {
   const number = (name) => {
     if (values[name] === undefined) { return undefined; }
     const value = Number(values[name]);
-    return Number.isFinite(value) && value >= 0 ? value : fail(`--${name} is not a number of seconds`);
+    return Number.isFinite(value) && value >= 0 ? value : fail(`--${name} is not a number`);
   };
+  const port = number('websocket-port');
+  if (port === 0 || port > 65535 || (port !== undefined && !Number.isInteger(port))) { fail('--websocket-port: allowed are 1 to 65535'); }
   const features = values.features.split(',').filter((feature) => feature !== '');
   for (const feature of features) {
     if (!['twin', 'methods', 'c2d'].includes(feature)) { fail(`--features: ${feature} is none of twin, methods, c2d`); }
@@ -51,17 +55,30 @@ function readArguments() {
     seconds: number('seconds'),
     heartbeat: number('heartbeat'),
     features,
+    webSocketPort: port,
   };
 }
 
 function loadSdk() {
   try {
     const { Client, Message } = require('azure-iot-device');
-    const { Mqtt } = require('azure-iot-device-mqtt');
-    return { Client, Message, Mqtt };
+    const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
+    return { Client, Message, Mqtt, MqttWs };
   } catch (error) {
     process.stderr.write(`driver.js: the SDK is missing (${error.code}); run: npm ci --prefix ${__dirname}\n`);
     process.exit(3);
+  }
+}
+
+// MqttWs knows port 443 only. The agent it takes for proxies opens the connection, so that is where another port can be said.
+class OtherPort extends https.Agent {
+  constructor(port) {
+    super();
+    this.port = port;
+  }
+
+  createConnection(options, callback) {
+    return super.createConnection({ ...options, port: this.port }, callback);
   }
 }
 
@@ -107,9 +124,10 @@ function sendHeartbeats(client, Message, everySeconds) {
 
 async function main() {
   const options = readArguments();
-  const { Client, Message, Mqtt } = loadSdk();
+  const { Client, Message, Mqtt, MqttWs } = loadSdk();
 
-  const client = Client.fromConnectionString(options.connectionString, Mqtt);
+  const overWebSocket = options.webSocketPort !== undefined;
+  const client = Client.fromConnectionString(options.connectionString, overWebSocket ? MqttWs : Mqtt);
   client.on('connect', () => say('connected'));
   client.on('disconnect', (result) => say('disconnected', { message: result?.transportObj?.message }));
   client.on('error', (error) => say('error', { message: error.message }));
@@ -124,6 +142,7 @@ async function main() {
       tokenRenewalMarginInSeconds: options.margin,
     };
   }
+  if (overWebSocket) { settings.mqtt = { webSocketAgent: new OtherPort(options.webSocketPort) }; }
   await client.setOptions(settings);
   await client.open();
   say('opened');
