@@ -60,6 +60,16 @@ public sealed class OtlpExportTests
         Assert.DoesNotContain("secret", why, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_collector_s_address_that_is_none_is_exit_2_and_one_line()
+    {
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+        int exitCode = await HubVerb.RunAsync(new HubVerbOptions { Otlp = "127.0.0.1:4318" }, output, error, CancellationToken.None);
+        Assert.Equal((2, ""), (exitCode, output.ToString()));
+        Assert.StartsWith("--otlp: expected the address", Assert.Single(error.ToString().TrimEnd().Split('\n')), StringComparison.Ordinal);
+    }
+
     // opentelemetry-proto metrics.proto: ExportMetricsServiceRequest.resource_metrics = 1, ResourceMetrics.scope_metrics = 2,
     // ScopeMetrics.metrics = 2, Metric.name = 1, Metric.gauge = 5, Metric.sum = 7, data_points = 1, NumberDataPoint.as_int = 6.
     private static Dictionary<string, long> Values(byte[] request)
