@@ -42,7 +42,7 @@ internal static class LocalRoutes
         foreach (HttpRoute route in routes)
         {
             string right = route.Right == AccessRights.None ? "-" : route.Right.ToString().Replace(", ", "+", StringComparison.Ordinal);
-            text.Append($"{route.Method,-7}{route.Path,-53}{right,-28}{route.Summary}\n");
+            text.Append($"{route.Method,-7}{route.Path,-53}{right,-29}{route.Summary}\n");
         }
 
         return text.ToString();
