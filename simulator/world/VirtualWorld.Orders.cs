@@ -71,6 +71,7 @@ public sealed partial class VirtualWorld
     private void Dial(FleetRun fleet, int local, ref ClientState device, long waitMs)
     {
         fleet.ConnackWaitMs = waitMs;
+        EndLive(local, ref device); // A client may never have learned that the hub closed its last connection.
         device.Link++;
         device.Flags &= ~(DeviceFlags.WakeOnSend | DeviceFlags.Open);
         Note(fleet, local, ref device, Seen.Dial);
