@@ -42,6 +42,7 @@ public sealed partial class VirtualWorld
 
         long nowMs = time.NowMs;
         CountHeartbeats(fleet, local, ref device, nowMs + 1);
+        monitor?.Withdraw(local, nowMs + 1);
         device.Flags |= DeviceFlags.Live;
         ref LiveState state = ref CollectionsMarshal.GetValueRefOrAddDefault(live, local, out _);
         long connackMs = Math.Min(nowMs, device.EndedAtMs + device.UpAfterMs);
@@ -170,6 +171,7 @@ public sealed partial class VirtualWorld
         else if (HasFault(local, FaultKind.QuotaExceeded))
         {
             // The message is not acknowledged and the connection is cut; the next CONNECT is accepted again.
+            monitor?.OnMessaging(time.NowMs, local);
             hub.Cut(time.NowMs, local, Reason.QuotaExceeded);
             CloseByHub(fleet, local, ref device, Reason.QuotaExceeded);
             return;
@@ -185,6 +187,7 @@ public sealed partial class VirtualWorld
             hub.OnPacket(time.NowMs, local, device.Link);
             fleet.Statistics.Heartbeats++;
             fleet.Statistics.MessagesBilled++;
+            monitor?.OnTelemetry(time.NowMs, local);
         }
 
         ArmSend(fleet, local, ref device, ref state);
@@ -368,6 +371,11 @@ public sealed partial class VirtualWorld
         fleet.Statistics.Heartbeats += state.UnackedHeartbeats;
         fleet.Statistics.MessagesBilled += state.UnackedHeartbeats;
         fleet.Statistics.DownMs += TakeDeafMs(ref state, time.NowMs);
+        for (int i = 0; monitor is not null && i < state.UnackedHeartbeats; i++)
+        {
+            monitor.OnTelemetry(time.NowMs, local);
+        }
+
         state.UnackedHeartbeats = 0;
         state.UnackedSinceMs = -1;
         state.PingSentMs = -1;

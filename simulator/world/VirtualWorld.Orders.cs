@@ -25,6 +25,7 @@ public sealed partial class VirtualWorld
                 case OrderKind.Subscribe:
                     Note(fleet, local, ref device, Seen.Subscribe, topics: order.Topics);
                     hub.OnSubscribe(local, device.Link, (byte)order.Topics);
+                    TellSubscription(local, ref device, order.Topics);
                     break;
                 case OrderKind.TwinGet:
                     Note(fleet, local, ref device, Seen.TwinGet);

@@ -90,6 +90,11 @@ public sealed partial class VirtualWorld
         hub.SetSpeaks(local, speaks: true, time.NowMs);
         OnHubAccepted(local, ref device);
         ArmHub(local, ref device, hub.DeadlineMs(time.NowMs, local));
+        if (monitor is not null)
+        {
+            PromiseHeartbeats(fleet, local, upAtMs);
+        }
+
         Push(downMs, local, reply.SessionPresent ? EventKind.Connack0SessionPresent : EventKind.Connack0, device.Link);
     }
 
@@ -102,6 +107,7 @@ public sealed partial class VirtualWorld
 
         if (!Delivers(local))
         {
+            monitor?.Withdraw(local, time.NowMs);
             GiveUpLater(fleet, local, ref device, dialMs + upMs + downMs);
             return;
         }

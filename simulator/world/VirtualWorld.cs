@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
+using Agent.Events;
 using Agent.Fleet;
 using Agent.Hub;
 
@@ -69,11 +70,14 @@ public sealed partial class VirtualWorld : IHubLog
     private readonly int upMs;
     private readonly int downMs;
     private readonly int dialMs;
+    private readonly HubMonitor? monitor;
 
     /// <param name="scenario">What to run.</param>
     /// <param name="shard">Which part, 0-based.</param>
     /// <param name="shardCount">Of how many.</param>
-    public VirtualWorld(Scenario scenario, int shard = 0, int shardCount = 1)
+    /// <param name="monitored">Whether somebody wants the hub's records and events.</param>
+    /// <param name="telemetry">… and an event for each message too.</param>
+    public VirtualWorld(Scenario scenario, int shard = 0, int shardCount = 1, bool monitored = false, bool telemetry = false)
     {
         this.scenario = scenario;
         this.shard = shard;
@@ -101,6 +105,7 @@ public sealed partial class VirtualWorld : IHubLog
         devices = GC.AllocateArray<ClientState>(firstLocal, pinned: true);
         time = new VirtualTime(Fetch);
         hub = new IotHub(scenario.Hub, firstLocal, this);
+        monitor = monitored ? new HubMonitor(Scenario.EpochUtcMs, firstLocal, telemetry, GlobalOf) : null;
         PlanFaults();
         PlanStarts();
     }
@@ -122,8 +127,8 @@ public sealed partial class VirtualWorld : IHubLog
     /// <summary>Bytes of device state and pending events.</summary>
     public long Bytes => time.Bytes + ((long)devices.Length * (Unsafe.SizeOf<ClientState>() + IotHub.BytesPerDevice));
 
-    /// <summary>Called for every Connections record, when somebody wants to keep them: moment, fleet, global index, kind.</summary>
-    public Action<long, FleetRun, int, LogKind>? OnLogRecord { get; set; }
+    /// <summary>What leaves the hub, when somebody wants it.</summary>
+    public HubMonitor? Monitor => monitor;
 
     /// <summary>Runs up to a moment (exclusive); call again to go on.</summary>
     public void RunUntil(long untilMs)
@@ -156,9 +161,8 @@ public sealed partial class VirtualWorld : IHubLog
 
     void IHubLog.Record(long nowMs, int device, LogKind kind)
     {
-        FleetRun fleet = FleetOf(device);
-        fleet.Statistics.LogRecords[(int)kind]++;
-        OnLogRecord?.Invoke(nowMs, fleet, fleet.GlobalIndex(device, shard, shardCount), kind);
+        FleetOf(device).Statistics.LogRecords[(int)kind]++;
+        monitor?.OnRecord(nowMs, device, kind);
     }
 
     // A device is touched a few times in a second and then not for most of an hour: without this, every event begins with two
@@ -211,6 +215,8 @@ public sealed partial class VirtualWorld : IHubLog
 
         return fleetTable[index];
     }
+
+    private int GlobalOf(int local) => FleetOf(local).GlobalIndex(local, shard, shardCount);
 
     private void Dispatch(Pending next)
     {
