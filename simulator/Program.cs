@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using Agent.Cli;
-using Agent.Drive;
 using Agent.Hub;
 using Agent.Report;
 using Agent.Verify;
@@ -31,7 +30,7 @@ RootCommand root = new(
     RunCommand(),
     WireCommands.Fleet(jsonOption, seed => seed.Validators.Add(AtLeast(seed, 0))),
     WireCommands.Merge(jsonOption),
-    HubCommand(),
+    HubCommand.Create(jsonOption),
     TokenCommand(),
     VerifyCommand(),
     LogsVerb.Command(jsonOption),
@@ -101,64 +100,6 @@ Command RunCommand()
         : Task.FromResult(RunVerb.Run(
             parsed.GetRequiredValue(scenario), parsed.GetValue(seed), parsed.GetValue(folder), parsed.GetValue(records),
             parsed.GetValue(telemetry), parsed.GetValue(jsonOption))));
-    return command;
-}
-
-Command HubCommand()
-{
-    var port = new Option<int>("--port")
-    {
-        Description = "MQTT over TLS.",
-        DefaultValueFactory = _ => 8883,
-    };
-    var httpPort = new Option<int>("--http-port")
-    {
-        Description = "HTTPS with the hub's records; 0 = off.",
-        DefaultValueFactory = _ => 8443,
-    };
-    var bind = new Option<string>("--bind")
-    {
-        Description = "Address to listen on.",
-        DefaultValueFactory = _ => "127.0.0.1",
-    };
-    var data = new Option<string?>("--data")
-    {
-        Description = "Folder for certificates, identities and records; made at the first start.",
-        HelpName = "DIR",
-    };
-    var devices = new Option<int>("--devices")
-    {
-        Description = "Identities to have at least.",
-        DefaultValueFactory = _ => 2,
-    };
-    var scenario = new Option<string?>("--for")
-    {
-        Description = "Also an identity for each device of a scenario, and the scenario's hub options; for `fleet`.",
-        HelpName = "SCENARIO",
-    };
-    var command = new Command("hub", "Serves a local IoT Hub until Ctrl-C: TLS 8883, SAS tokens really checked, Connections records.")
-    {
-        port, httpPort, bind, data, devices, scenario,
-    };
-    command.SetAction((parsed, cancellation) =>
-    {
-        var options = new HubVerbOptions
-        {
-            Port = parsed.GetValue(port),
-            HttpPort = parsed.GetValue(httpPort),
-            Bind = parsed.GetValue(bind)!,
-            Data = parsed.GetValue(data),
-            Devices = parsed.GetValue(devices),
-        };
-        if (parsed.GetValue(scenario) is { } path)
-        {
-            Scenario served = ScenarioReader.ReadFile(path);
-            options = options with { DeviceIds = DeviceKeys.Ids(served), Hub = served.Hub };
-        }
-
-        TextWriter output = parsed.GetValue(jsonOption) ? new HubStartJson() : Console.Out;
-        return HubVerb.RunAsync(options, output, Console.Error, cancellation);
-    });
     return command;
 }
 

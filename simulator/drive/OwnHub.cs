@@ -40,6 +40,7 @@ internal sealed class OwnHub : IAsyncDisposable
             Devices = 0,
             DeviceIds = DeviceKeys.Ids(scenario),
             Port = 0,
+            Synchronise = false,
             Hub = scenario.Hub,
             OnRecord = OnRecord,
             Watch = monitored ? server => new SessionWatch(server, OnMessaging) : null,

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Agent.Events;
 
 namespace Agent.Hub;
 
@@ -24,6 +25,15 @@ public sealed record HubVerbOptions
 
     /// <summary>Identities to have beside those.</summary>
     public IReadOnlyList<string> DeviceIds { get; init; } = [];
+
+    /// <summary>Address of a webhook for Event Grid events; null = none.</summary>
+    public string? Events { get; init; }
+
+    /// <summary>The envelope of the events.</summary>
+    public EventSchema EventsSchema { get; init; }
+
+    /// <summary>Address of a webhook for Connections records; null = none.</summary>
+    public string? Logs { get; init; }
 
     /// <summary>Grace, skew, tier.</summary>
     public HubOptions Hub { get; init; } = new();
@@ -108,6 +118,7 @@ public static class HubVerb
                 Bind = bind,
                 Port = options.Port,
                 Hub = options.Hub,
+                Events = ReadDeliveries(options, directory),
                 Lines = error,
             });
         }
@@ -147,7 +158,7 @@ public static class HubVerb
         await error.WriteLineAsync("hub: times below are UTC; Ctrl-C ends it").ConfigureAwait(false);
 
         Registry registry = hub.Registry;
-        foreach (Device device in registry.Devices)
+        foreach (Device device in registry.Devices.Where(device => device.ModuleId is null))
         {
             await output.WriteLineAsync(registry.ConnectionStringOf(device)).ConfigureAwait(false);
         }
@@ -179,6 +190,38 @@ public static class HubVerb
         }
     }
 
+    /// <summary>Where events and records go; the addresses have been checked.</summary>
+    private static HubEventsOptions? ReadDeliveries(HubVerbOptions options, string directory)
+    {
+        WebhookOptions? events = null;
+        DeliveryOptions? logs = null;
+        if (options.Events is { } webhook && DeliveryOptions.TryReadUrl(webhook, out Uri url, out _))
+        {
+            events = new WebhookOptions
+            {
+                Url = url,
+                Name = "EVENTS",
+                Schema = options.EventsSchema,
+                DeadLetterFolder = Path.Combine(directory, "dead-letters"),
+            };
+        }
+
+        if (options.Logs is { } receiver && DeliveryOptions.TryReadUrl(receiver, out Uri logsUrl, out _))
+        {
+            logs = new DeliveryOptions
+            {
+                Url = logsUrl,
+                Name = "LOGS",
+                Policy = LogDelivery.DefaultPolicy,
+                DeadLetterFolder = Path.Combine(directory, "dead-letters"),
+            };
+        }
+
+        return events is null && logs is null
+            ? null
+            : new HubEventsOptions { HubName = "localhost", Events = events, Logs = logs };
+    }
+
     private static string? FindProblem(HubVerbOptions options, out IPAddress bind)
     {
         bind = IPAddress.Loopback;
@@ -192,6 +235,8 @@ public static class HubVerb
             : options.HttpPort is < 0 or > 65535 ? $"--http-port {options.HttpPort}: allowed are 0 (none) to 65535"
             : options.Devices is < 1 or > Registry.DevicesMax
                 ? $"--devices {options.Devices}: allowed are 1 to {Registry.DevicesMax}"
+            : options.Events is { } events && !DeliveryOptions.TryReadUrl(events, out _, out string why) ? $"--events: {why}"
+            : options.Logs is { } logs && !DeliveryOptions.TryReadUrl(logs, out _, out why) ? $"--logs: {why}"
             : null;
     }
 

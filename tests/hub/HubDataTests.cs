@@ -73,7 +73,7 @@ public sealed class HubDataTests
     }
 
     [Theory]
-    [InlineData("registry.json")]
+    [InlineData("policies.json")]
     [InlineData("ca.key")]
     [InlineData("server.key")]
     [InlineData("ca.pem")]
@@ -97,10 +97,10 @@ public sealed class HubDataTests
     {
         using var folder = new HubFolder();
         Open(folder, 2, out _);
-        byte[] whole = File.ReadAllBytes(folder["registry.json"]);
+        byte[] whole = File.ReadAllBytes(folder["policies.json"]);
         foreach (byte[] damaged in Damage.MutationsOf(whole, seed: 6, count: 500))
         {
-            File.WriteAllBytes(folder["registry.json"], damaged);
+            File.WriteAllBytes(folder["policies.json"], damaged);
             Exception? exception = Record.Exception(() => HubData.Open(folder.Path, 1).Dispose());
             Assert.True(exception is null or HubDataException, exception?.ToString());
         }
@@ -125,7 +125,7 @@ public sealed class HubDataTests
         {
             using var folder = new HubFolder();
             Array.ForEach(kept, name => File.Copy(whole[name], folder[name]));
-            File.WriteAllText(folder["registry.json.tmp"], "{");
+            File.WriteAllText(folder["policies.json.tmp"], "{");
             Assert.Single(Open(folder, 1, out _));
             Assert.Equal(File.ReadAllText(whole["ca.pem"]), File.ReadAllText(folder["ca.pem"]));
         }

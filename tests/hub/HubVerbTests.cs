@@ -94,12 +94,12 @@ public sealed class HubVerbTests
     [Theory]
     [InlineData("lock")]
     [InlineData("file")]
-    [InlineData("registry.json")]
+    [InlineData("policies.json")]
     public async Task Bad_data_is_exit_2_and_one_line_naming_it(string what)
     {
         using var folder = new HubFolder();
         File.WriteAllText(folder["file"], "");
-        File.WriteAllText(folder["registry.json"], "{ \"version\": 1, \"devices\": [ {");
+        File.WriteAllText(folder["policies.json"], "{ \"version\": 1, \"policies\": [ {");
         using HubData? holder = what == "lock" ? HubData.Open(Directory.CreateDirectory(folder["held"]).FullName, 1) : null;
         string data = what switch { "lock" => folder["held"], "file" => folder["file"], _ => folder.Path };
 
@@ -120,6 +120,18 @@ public sealed class HubVerbTests
 
         Assert.Equal((2, ""), (exitCode, output));
         Assert.StartsWith("--", Assert.Single(error.TrimEnd().Split('\n')), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_address_that_is_no_webhook_is_exit_2_and_is_not_repeated()
+    {
+        (int exitCode, string output, string error) = await RunAsync(
+            new HubVerbOptions { HttpPort = 0, Port = 0, Events = "ftp://user:secret@host/" });
+
+        Assert.Equal((2, ""), (exitCode, output));
+        string line = Assert.Single(error.TrimEnd().Split('\n'));
+        Assert.StartsWith("--events: ", line, StringComparison.Ordinal);
+        Assert.DoesNotContain("secret", line, StringComparison.Ordinal);
     }
 
     private static HttpClient ClientOf(HubServer hub, HubHttp http)

@@ -15,6 +15,7 @@ internal sealed class TestDevice : IAsyncDisposable
 {
     private readonly TcpClient tcp;
     private readonly SslStream tls;
+    private byte lastFirst;
 
     private TestDevice(TcpClient tcp, SslStream tls)
     {
@@ -113,6 +114,34 @@ internal sealed class TestDevice : IAsyncDisposable
         return type == 0x40 && answer is [0, 7];
     }
 
+    /// <summary>Sends PUBLISH (3.3) with QoS 0.</summary>
+    public Task PublishOnceAsync(string topic, string message) =>
+        SendAsync(0x30, [.. Text(topic), .. Encoding.UTF8.GetBytes(message)]);
+
+    /// <summary>The next packet, which must be a PUBLISH: everything behind the fixed header, and its first byte.</summary>
+    public async Task<(byte[] Packet, byte First)> ReadPublishAsync()
+    {
+        (byte type, byte[] body) = await ReadAsync();
+        Assert.Equal(0x30, type);
+        return (body, lastFirst);
+    }
+
+    /// <summary>The next packet, which must be a PUBLISH with QoS 0.</summary>
+    public async Task<(string Topic, string Body)> ReadMessageAsync()
+    {
+        (byte[] packet, byte first) = await ReadPublishAsync();
+        Assert.Equal(0x30, first);
+        int end = 2 + BinaryPrimitives.ReadUInt16BigEndian(packet);
+        return (Encoding.UTF8.GetString(packet[2..end]), Encoding.UTF8.GetString(packet[end..]));
+    }
+
+    /// <summary>Acknowledges (3.4) a packet read with <see cref="ReadPublishAsync"/>.</summary>
+    public Task SendPubackAsync(byte[] publish)
+    {
+        int end = 2 + BinaryPrimitives.ReadUInt16BigEndian(publish);
+        return SendAsync(0x40, publish[end..(end + 2)]);
+    }
+
     public Task SayGoodbyeAsync() => SendAsync(0xE0, []);
 
     public async Task SendAsync(byte first, byte[] body)
@@ -143,7 +172,7 @@ internal sealed class TestDevice : IAsyncDisposable
         {
             byte[] head = new byte[1];
             await tls.ReadExactlyAsync(head, patience.Token);
-            byte type = head[0];
+            byte type = lastFirst = head[0];
             int length = 0;
             for (int shift = 0; ; shift += 7)
             {

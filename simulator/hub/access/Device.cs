@@ -19,6 +19,7 @@ public sealed class Device
 {
     private readonly byte[] utf8Id;
     private readonly byte[] utf8ModuleId;
+    private DeviceState? state;
 
     internal Device(int index, string id, string? moduleId, byte[] primaryKey, byte[] secondaryKey)
     {
@@ -49,8 +50,11 @@ public sealed class Device
     /// <summary>The module's id as it stands in topics; empty for a device.</summary>
     public ReadOnlySpan<byte> Utf8ModuleId => utf8ModuleId;
 
-    /// <summary>Whether it may connect.</summary>
-    public bool IsEnabled { get; set; } = true;
+    /// <summary>Whether it may connect. Changed by <see cref="Registry.SetEnabled"/>, which counts.</summary>
+    public bool IsEnabled { get; internal set; } = true;
+
+    /// <summary>When it was made, ms since 1970.</summary>
+    public long CreatedUtcMs { get; set; }
 
     /// <summary>Why it is disabled, in the operator's words; at most 128 characters.</summary>
     public string? StatusReason { get; set; }
@@ -74,6 +78,9 @@ public sealed class Device
     /// <summary>A module's <c>managedBy</c>; kept and shown, nothing else.</summary>
     public string? ManagedBy { get; set; }
 
+    /// <summary>The model the device named at its last CONNECT (<c>model-id</c>); empty = none.</summary>
+    public string ModelId { get; set; } = "";
+
     /// <summary>Differs between two identities that had the same id one after the other.</summary>
     public string GenerationId { get; init; } = "";
 
@@ -82,4 +89,22 @@ public sealed class Device
 
     /// <summary>Whether the identity has been deleted; whoever still holds it must not serve it.</summary>
     public bool IsDeleted { get; set; }
+
+    /// <summary>What the hub keeps for it beside the identity: made when first needed, since most devices never need it.</summary>
+    internal DeviceState State => LazyInitializer.EnsureInitialized(ref state);
+
+    /// <summary>The same if it was ever needed.</summary>
+    internal DeviceState? StateIfAny => Volatile.Read(ref state);
+}
+
+/// <summary>The words for <see cref="AuthenticationType"/> in identity documents.</summary>
+public static class AuthenticationTypes
+{
+    public static string Name(this AuthenticationType type) => type switch
+    {
+        AuthenticationType.Sas => "sas",
+        AuthenticationType.SelfSigned => "selfSigned",
+        AuthenticationType.CertificateAuthority => "certificateAuthority",
+        _ => "none",
+    };
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Security.Cryptography;
@@ -28,6 +29,11 @@ public enum AccessRights : byte
 public sealed record AccessPolicy(string Name, AccessRights Rights, byte[] PrimaryKey, byte[] SecondaryKey);
 
 /// <summary>Who may connect: identities and shared access policies, in memory. Files are <see cref="HubData"/>'s.</summary>
+/// <remarks>
+/// Every packet of CONNECT and every route looks an identity up, changes are rare: reading takes no lock. Changes are made by
+/// one thread at a time, which is the caller's business. Identities keep their index for as long as the process lives, deleted
+/// ones too, because records about their last connection may still be under way.
+/// </remarks>
 public sealed class Registry
 {
     /// <summary>Longest device or module id (facts/iothub.md §1.2).</summary>
@@ -35,15 +41,22 @@ public sealed class Registry
 
     public const int PolicyNameLengthMax = 64;
 
-    /// <summary>As many identities as a hub holds (facts/iothub.md §6).</summary>
+    /// <summary>As many devices and modules as a hub holds (facts/iothub.md §6).</summary>
     public const int DevicesMax = 1_000_000;
+
+    /// <summary>As many modules as one device holds (the vendor's quota page).</summary>
+    public const int ModulesMax = 50;
 
     private const int KeyLength = 32;
 
-    private readonly List<Device> devices = [];
     private readonly List<AccessPolicy> policies = [];
     private readonly List<byte[]> hostNames = [];
-    private readonly Dictionary<string, Device> devicesById = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, Device> byFullId = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, Device[]> modules = new(StringComparer.Ordinal);
+    private volatile Device[] devices = new Device[16];
+    private volatile int count;
+    private int liveCount;
+    private int disabledCount;
 
     /// <param name="names">What this hub answers to; the first is the one it calls itself.</param>
     public Registry(params IEnumerable<string> names)
@@ -55,8 +68,25 @@ public sealed class Registry
         }
     }
 
-    /// <summary>Identities in order of their index.</summary>
-    public IReadOnlyList<Device> Devices => devices;
+    /// <summary>Identities in order of their index, those deleted since the start among them.</summary>
+    public ArraySegment<Device> Devices
+    {
+        get
+        {
+            // The count first: the array read after it has at least as many.
+            int known = count;
+            return new ArraySegment<Device>(devices, 0, known);
+        }
+    }
+
+    /// <summary>Devices there are, without modules.</summary>
+    public int DeviceCount => Volatile.Read(ref liveCount);
+
+    /// <summary>How many of them are disabled.</summary>
+    public int DisabledCount => Volatile.Read(ref disabledCount);
+
+    /// <summary>Devices and modules there are.</summary>
+    public int IdentityCount => byFullId.Count;
 
     public IReadOnlyList<AccessPolicy> Policies => policies;
 
@@ -96,18 +126,47 @@ public sealed class Registry
         return false;
     }
 
-    /// <summary>Finds an identity by the bytes of its id, without allocating.</summary>
-    public bool TryFind(ReadOnlySpan<byte> id, [NotNullWhen(true)] out Device? device)
+    /// <summary>Finds a device, or with a module's id that module of it, by the bytes of the ids and without allocating.</summary>
+    public bool TryFind(ReadOnlySpan<byte> id, ReadOnlySpan<byte> moduleId, [NotNullWhen(true)] out Device? device)
     {
         device = null;
-        Span<char> text = stackalloc char[IdLengthMax];
-        return id.Length <= IdLengthMax
-            && Ascii.ToUtf16(id, text, out int length) == System.Buffers.OperationStatus.Done
-            && devicesById.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(text[..length], out device);
+        Span<char> text = stackalloc char[IdLengthMax + 1 + IdLengthMax];
+        if (id.Length > IdLengthMax || moduleId.Length > IdLengthMax || id.Contains((byte)'/')
+            || Ascii.ToUtf16(id, text, out int length) != System.Buffers.OperationStatus.Done)
+        {
+            return false;
+        }
+
+        if (!moduleId.IsEmpty)
+        {
+            text[length++] = '/';
+            if (Ascii.ToUtf16(moduleId, text[length..], out int more) != System.Buffers.OperationStatus.Done)
+            {
+                return false;
+            }
+
+            length += more;
+        }
+
+        return byFullId.GetAlternateLookup<ReadOnlySpan<char>>().TryGetValue(text[..length], out device);
     }
 
-    /// <summary>Finds an identity by its id.</summary>
-    public bool TryFind(string id, [NotNullWhen(true)] out Device? device) => devicesById.TryGetValue(id, out device);
+    /// <summary>Finds a device by the bytes of its id.</summary>
+    public bool TryFind(ReadOnlySpan<byte> id, [NotNullWhen(true)] out Device? device) => TryFind(id, default, out device);
+
+    /// <summary>Finds a device, or with a module's id that module of it.</summary>
+    public bool TryFind(string id, string? moduleId, [NotNullWhen(true)] out Device? device)
+    {
+        device = null;
+        return !id.Contains('/', StringComparison.Ordinal)
+            && byFullId.TryGetValue(moduleId is null ? id : $"{id}/{moduleId}", out device);
+    }
+
+    /// <summary>Finds a device by its id.</summary>
+    public bool TryFind(string id, [NotNullWhen(true)] out Device? device) => TryFind(id, null, out device);
+
+    /// <summary>The modules of a device.</summary>
+    public IReadOnlyList<Device> ModulesOf(string id) => modules.TryGetValue(id, out Device[]? known) ? known : [];
 
     /// <summary>Finds a policy by name; case matters.</summary>
     public bool TryFindPolicy(ReadOnlySpan<byte> name, [NotNullWhen(true)] out AccessPolicy? policy)
@@ -125,27 +184,81 @@ public sealed class Registry
         return false;
     }
 
-    /// <summary>Adds an identity; the caller has checked the id and that it is new.</summary>
-    public Device Add(string id, byte[] primaryKey, byte[] secondaryKey, string? generationId = null, string? eTag = null)
+    /// <summary>
+    /// Adds an identity; the caller has checked the ids, that it is new, and that a module's device is there.
+    /// </summary>
+    public Device Add(
+        string id, byte[] primaryKey, byte[] secondaryKey, string? generationId = null, string? eTag = null, string? moduleId = null)
     {
-        var device = new Device(devices.Count, id, null, primaryKey, secondaryKey)
+        var device = new Device(count, id, moduleId, primaryKey, secondaryKey)
         {
             GenerationId = generationId ?? RandomNumberGenerator.GetInt32(1, int.MaxValue)
                 .ToString("D18", CultureInfo.InvariantCulture),
-            ETag = eTag ?? Convert.ToBase64String(RandomNumberGenerator.GetBytes(6)),
+            ETag = eTag ?? NewETag(),
         };
-        devicesById.Add(id, device);
-        devices.Add(device);
+        if (count == devices.Length)
+        {
+            Device[] larger = new Device[devices.Length * 2];
+            devices.CopyTo(larger, 0);
+            devices = larger;
+        }
+
+        devices[count] = device;
+        count++;
+        if (!byFullId.TryAdd(device.FullId, device))
+        {
+            throw new InvalidOperationException("an identity of this name is there already");
+        }
+
+        if (moduleId is null)
+        {
+            Interlocked.Increment(ref liveCount);
+        }
+        else
+        {
+            modules[id] = [.. ModulesOf(id), device];
+        }
+
         return device;
     }
 
-    /// <summary>Adds <c>device-0001</c>, <c>device-0002</c>, … with fresh keys until there are that many identities.</summary>
+    /// <summary>Enables or disables an identity, and counts it.</summary>
+    public void SetEnabled(Device device, bool enabled)
+    {
+        if (device.IsEnabled != enabled)
+        {
+            device.IsEnabled = enabled;
+            Interlocked.Add(ref disabledCount, device.ModuleId is not null ? 0 : enabled ? -1 : 1);
+        }
+    }
+
+    /// <summary>Takes an identity out. A device's modules are the caller's to take out first.</summary>
+    public void Remove(Device device)
+    {
+        SetEnabled(device, true);
+        device.IsDeleted = true;
+        byFullId.TryRemove(device.FullId, out _);
+        if (device.ModuleId is null)
+        {
+            modules.TryRemove(device.Id, out _);
+            Interlocked.Decrement(ref liveCount);
+        }
+        else
+        {
+            modules[device.Id] = [.. ModulesOf(device.Id).Where(module => module != device)];
+        }
+    }
+
+    /// <summary>A fresh etag.</summary>
+    public static string NewETag() => Convert.ToBase64String(RandomNumberGenerator.GetBytes(6));
+
+    /// <summary>Adds <c>device-0001</c>, <c>device-0002</c>, … with fresh keys until there are that many devices.</summary>
     public void AddNumbered(int total)
     {
-        for (int number = 1; devices.Count < total; number++)
+        for (int number = 1; liveCount < total; number++)
         {
             string id = "device-" + number.ToString("D4", CultureInfo.InvariantCulture);
-            if (!devicesById.ContainsKey(id))
+            if (!byFullId.ContainsKey(id))
             {
                 Add(id, NewKey(), NewKey());
             }
@@ -157,7 +270,7 @@ public sealed class Registry
     {
         foreach (string id in ids)
         {
-            if (!devicesById.ContainsKey(id))
+            if (!byFullId.ContainsKey(id))
             {
                 Add(id, NewKey(), NewKey());
             }
@@ -182,7 +295,8 @@ public sealed class Registry
 
     /// <summary>What a device needs to connect: the line <c>simulator hub</c> prints.</summary>
     public string ConnectionStringOf(Device device) =>
-        $"HostName={HostName};DeviceId={device.Id};SharedAccessKey={Convert.ToBase64String(device.PrimaryKey)}";
+        $"HostName={HostName};DeviceId={device.Id};{(device.ModuleId is null ? "" : $"ModuleId={device.ModuleId};")}"
+        + $"SharedAccessKey={Convert.ToBase64String(device.PrimaryKey)}";
 
     /// <summary>What a service needs: the line <c>simulator hub</c> prints for <c>iothubowner</c>.</summary>
     public string ConnectionStringOf(AccessPolicy policy) =>

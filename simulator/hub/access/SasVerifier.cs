@@ -66,10 +66,10 @@ public static class SasVerifier
             return Refuse(CredentialFault.Malformed);
         }
 
-        Span<byte> target = stackalloc byte["/devices/".Length + Registry.IdLengthMax];
-        "/devices/"u8.CopyTo(target);
-        device.Utf8Id.CopyTo(target["/devices/".Length..]);
-        target = target[..("/devices/".Length + device.Utf8Id.Length)];
+        Span<byte> target = stackalloc byte["/devices//modules/".Length + (2 * Registry.IdLengthMax)];
+        int length = Append(target, 0, "/devices/"u8, device.Utf8Id);
+        length = device.ModuleId is null ? length : Append(target, length, "/modules/"u8, device.Utf8ModuleId);
+        target = target[..length];
         return parts.Policy.IsEmpty
             ? VerifyOwnKey(parts, registry, device, target)
             : VerifyPolicy(parts, registry, target, AccessRights.DeviceConnect);
@@ -107,6 +107,13 @@ public static class SasVerifier
         CredentialFault.WrongSignature => "signature does not match",
         _ => throw new ArgumentOutOfRangeException(nameof(fault), fault, null),
     };
+
+    private static int Append(Span<byte> target, int length, ReadOnlySpan<byte> word, ReadOnlySpan<byte> id)
+    {
+        word.CopyTo(target[length..]);
+        id.CopyTo(target[(length + word.Length)..]);
+        return length + word.Length + id.Length;
+    }
 
     private static SasVerdict VerifyOwnKey(
         in SasTokenParts parts, Registry registry, Device device, ReadOnlySpan<byte> target)

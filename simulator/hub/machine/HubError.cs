@@ -14,10 +14,32 @@ public sealed record HubError(int Code, string Name, string Text, int? TimeoutSe
 {
     private static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>For the header <c>Retry-After</c>; null = none.</summary>
+    public int? RetryAfterSeconds { get; init; }
+
     /// <summary>The HTTP status that goes with it.</summary>
     public int HttpStatus => Code / 1000;
 
     public static HubError ArgumentInvalid(string text) => new(400004, "ArgumentInvalid", text);
+
+    public static HubError DeviceNotFound(string id) => new(404001, "DeviceNotFound", $"Device {id} not registered");
+
+    public static HubError ModuleNotFound(string id) => new(404010, "ModuleNotFound", $"Module {id} not registered");
+
+    public static HubError DeviceAlreadyExists(string id) =>
+        new(409001, "DeviceAlreadyExists", $"A device with ID '{id}' is already registered.");
+
+    public static HubError ModuleAlreadyExists(string id) =>
+        new(409301, "ModuleAlreadyExistsOnDevice", $"A module with ID '{id}' is already registered.");
+
+    public static HubError TooManyModules(int max) =>
+        new(409302, "TooManyModulesOnDevice", $"A device has at most {max} modules.");
+
+    /// <summary>The hub is full (the name is the vendor's, the number our inference).</summary>
+    public static HubError TooManyDevices(int max) => new(403003, "TooManyDevices", $"A hub has at most {max} devices and modules.");
+
+    /// <summary>The hub cannot keep what it was told to keep.</summary>
+    public static HubError ServerError(string text) => new(500001, "ServerError", text);
 
     public static HubError PreconditionFailed(string text) => new(412001, "PreconditionFailed", text);
 
@@ -26,6 +48,13 @@ public sealed record HubError(int Code, string Name, string Text, int? TimeoutSe
     public static HubError InvalidExpiry(string text) => new(403009, "InvalidMessageExpiryTime", text);
 
     public static HubError MessageTooLarge(string text) => new(413001, "MessageTooLarge", text);
+
+    public static HubError QuotaExceeded(long messages) => new(
+        403002, "IotHubQuotaExceeded",
+        string.Create(CultureInfo.InvariantCulture, $"The day's {messages} messages are used up; the next day begins at 00:00 UTC."));
+
+    public static HubError NotInThisTier(string tier) =>
+        new(403010, "OperationNotAvailableInCurrentTier", $"Tier {tier} does not have this operation.");
 
     public static HubError Throttled(string text) => new(429001, "ThrottlingException", text);
 

@@ -21,8 +21,14 @@ public sealed record HubOptions
     /// <summary>Units bought, 1..200.</summary>
     public int Units { get; init; } = 1;
 
-    /// <summary>Whether the connection throttle of the tier is applied.</summary>
+    /// <summary>Whether the tier's throttles and its daily quota are applied.</summary>
     public bool Throttle { get; init; }
+
+    /// <summary>How late <c>connectionState</c> may be, ms (5 min on the vendor's page); 0 = not at all.</summary>
+    public long ConnectionStateLagMs { get; init; } = ConnectionStateView.LagMsDefault;
+
+    /// <summary>B1..B3: no twins, no direct methods, no messages to devices (vendor's scaling page).</summary>
+    public bool IsBasic => Tier.StartsWith('B');
 
     /// <summary>New connections per second the tier allows (vendor's quotas and throttling page).</summary>
     public int ConnectsPerSecondLimit => Tier switch

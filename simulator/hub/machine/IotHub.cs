@@ -52,9 +52,7 @@ public sealed class IotHub
     private readonly IHubLog log;
     private HubDevice[] devices;
 
-    // The connection throttle: a bucket that refills with the tier's rate, in thousandths of a connection.
-    private long bucketMilli;
-    private long bucketAtMs;
+    private readonly Throttle connects;
 
     /// <param name="options">Grace, skew, tier.</param>
     /// <param name="deviceCount">Identities that exist from the start, all enabled.</param>
@@ -65,7 +63,7 @@ public sealed class IotHub
         this.log = log;
         devices = GC.AllocateArray<HubDevice>(Math.Max(deviceCount, 4), pinned: true);
         DeviceCount = deviceCount;
-        bucketMilli = options.ConnectsPerSecondLimit * 1000L;
+        connects = Throttles.Make(options, ThrottleKind.Connections);
     }
 
     /// <summary>Identities known.</summary>
@@ -106,6 +104,16 @@ public sealed class IotHub
     /// <summary>Subscription flags the device's session holds.</summary>
     public byte Subscriptions(int device) => devices[device].Subscriptions;
 
+    /// <summary>Whether the hub keeps a session for the device: its last CONNECT said CleanSession 0.</summary>
+    public bool HasSession(int device) => devices[device].Has(Flag.Session);
+
+    /// <summary>Gives a device the session it had before the hub was started; before its first CONNECT.</summary>
+    public void RestoreSession(int device, byte subscriptions)
+    {
+        devices[device].Flags |= Flag.Session;
+        devices[device].Subscriptions = subscriptions;
+    }
+
     /// <summary>Whether the identity may connect.</summary>
     public bool IsEnabled(int device) => !devices[device].Has(Flag.Disabled);
 
@@ -118,7 +126,7 @@ public sealed class IotHub
             return Refuse(nowMs, request.Device, Reason.RefusedUnavailable, 3, LogKind.ConnectServerError);
         }
 
-        if (options.Throttle && !TakeFromBucket(nowMs))
+        if (options.Throttle && !connects.Take(nowMs).IsAccepted)
         {
             // On MQTT the hub simply closes (vendor's issue threads); 429 text exists on HTTP only.
             return Refuse(nowMs, request.Device, Reason.RefusedThrottled, ConnectReply.HangUp, LogKind.ConnectThrottled);
@@ -235,6 +243,13 @@ public sealed class IotHub
         return link;
     }
 
+    /// <summary>The device's token counts as expired for longer than the grace from now on: <see cref="OnDeadline"/> is due.</summary>
+    public void EndGrace(long nowMs, int device)
+    {
+        ref HubDevice state = ref devices[device];
+        state.CutMs = Math.Min(state.CutMs, nowMs);
+    }
+
     /// <summary>Enables or disables an identity. Its connection, if any, is not touched: see <see cref="Cut"/>.</summary>
     public void SetEnabled(int device, bool enabled)
     {
@@ -286,7 +301,7 @@ public sealed class IotHub
     private static LogKind KindOf(Reason reason) => reason switch
     {
         Reason.DeviceDisabled => LogKind.DisconnectDisabled,
-        Reason.KeyRotated or Reason.TokenExpired => LogKind.DisconnectUnauthorized,
+        Reason.KeyRotated or Reason.TokenExpired or Reason.DeviceDeleted => LogKind.DisconnectUnauthorized,
         Reason.Throttled => LogKind.DisconnectThrottled,
         Reason.QuotaExceeded => LogKind.DisconnectQuota,
         Reason.HubDown => LogKind.DisconnectServerError,
@@ -320,20 +335,6 @@ public sealed class IotHub
         long lastMs = nowMs + (int)(state.LastPacket - (uint)nowMs);
         long patienceMs = state.KeepAliveSeconds == 0 ? KeepAliveCapMs : state.KeepAliveSeconds * 1500L;
         return lastMs + Math.Min(patienceMs, KeepAliveCapMs);
-    }
-
-    private bool TakeFromBucket(long nowMs)
-    {
-        long capacity = options.ConnectsPerSecondLimit * 1000L;
-        bucketMilli = Math.Min(capacity, bucketMilli + ((nowMs - bucketAtMs) * options.ConnectsPerSecondLimit));
-        bucketAtMs = nowMs;
-        if (bucketMilli < 1000)
-        {
-            return false;
-        }
-
-        bucketMilli -= 1000;
-        return true;
     }
 
     [Flags]

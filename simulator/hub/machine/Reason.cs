@@ -22,7 +22,7 @@ public enum Reason : byte
     ReplacedSilent = 0x13,
     /// <summary>A packet the hub does not allow: the connection is closed without an answer (404104).</summary>
     ProtocolViolation = 0x14,
-    /// <summary>The device was disabled or deleted while connected (403012).</summary>
+    /// <summary>The device was disabled while connected (403012).</summary>
     DeviceDisabled = 0x15,
     /// <summary>The key that signed the token was replaced while the device was connected (401003).</summary>
     KeyRotated = 0x16,
@@ -34,6 +34,11 @@ public enum Reason : byte
     HubFailover = 0x19,
     /// <summary>The hub is out of order (500001, or 500008 where it timed out).</summary>
     HubDown = 0x1A,
+    /// <summary>
+    /// The identity was deleted while connected: the hub does not contain the device any more, which the vendor's page lists
+    /// under 401003.
+    /// </summary>
+    DeviceDeleted = 0x1B,
 
     /// <summary>CONNACK 5: signature, name, policy or an expiry further back than the allowed skew.</summary>
     TokenRefused = 0x20,

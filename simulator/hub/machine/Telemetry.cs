@@ -72,6 +72,13 @@ public static class Telemetry
         bag.Length + bodyLength <= MessageLengthMax || bodyLength + CountedLength(bag) <= MessageLengthMax;
 
     /// <summary>
+    /// What a message counts for the meter, bytes (facts/iothub.md §6, §1.7). Exact only where it matters: below one block the
+    /// length on the wire will do, which is never less.
+    /// </summary>
+    public static int MeteredLength(ReadOnlySpan<byte> bag, int bodyLength, int blockBytes) =>
+        bag.Length + bodyLength <= blockBytes ? bag.Length + bodyLength : bodyLength + CountedLength(bag);
+
+    /// <summary>
     /// The properties of a bag, decoded: system properties with their <c>$.</c>, then <c>mqtt-retain</c> when the packet
     /// carried RETAIN (the hub stores nothing and passes the wish on).
     /// </summary>

@@ -25,15 +25,20 @@ public sealed partial class HubServer
         {
             if (hub.Cut(time.NowMs(), device.Index, reason) >= 0)
             {
-                dropped = holders[device.Index];
-                holders[device.Index] = null;
+                dropped = holders[device.Index]!;
+                Release(dropped, takenOver: false);
             }
         }
 
         if (dropped is not null)
         {
             Tell(dropped, device.Index, reason);
-            CloseFor(dropped, reason == Reason.DeviceDisabled ? "the device was disabled (403012)" : $"cut: {reason.Name()}");
+            CloseFor(dropped, reason switch
+            {
+                Reason.DeviceDisabled => "the device was disabled (403012)",
+                Reason.DeviceDeleted => "the device was deleted (401003)",
+                _ => $"cut: {reason.Name()}",
+            });
         }
     }
 
@@ -52,7 +57,7 @@ public sealed partial class HubServer
             }
 
             hub.OnLinkClosed(time.NowMs(), device.Index, dropped.Link);
-            holders[device.Index] = null;
+            Release(dropped, takenOver: false);
         }
 
         Tell(dropped, device.Index, reset ? Reason.LinkReset : Reason.LinkClosed);
@@ -103,6 +108,29 @@ public sealed partial class HubServer
             }
         }
     }
+
+    /// <summary>How this device's attempts are refused, by a scenario or by a fault somebody ordered.</summary>
+    private bool TryFindRefusal(int device, out HubRefusal refusal)
+    {
+        FaultEffect effect = faults.EffectOn(device);
+        if (effect.IsThrottled)
+        {
+            refusal = new HubRefusal(ConnectReply.HangUp, Reason.RefusedThrottled, LogKind.ConnectThrottled);
+            return true;
+        }
+
+        if (effect.RefusalCode != 0)
+        {
+            LogKind kind = effect.RefusalCode == 3 ? LogKind.ConnectServerError : LogKind.ConnectUnauthorized;
+            refusal = new HubRefusal(effect.RefusalCode, Reason.RefusedByScenario, kind);
+            return true;
+        }
+
+        return refusals.TryGetValue(device, out refusal);
+    }
+
+    private bool IsQuotaGone(int device) =>
+        (!quotaGone.IsEmpty && quotaGone.ContainsKey(device)) || faults.EffectOn(device).IsQuotaGone;
 
     private void Tell(HubConnection connection, int device, Reason reason) =>
         options.OnVerdict?.Invoke(device, connection.Session.RemoteEndPoint?.Port ?? 0, reason);

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using Agent.Wire;
 
 namespace Agent.Hub;
@@ -27,13 +26,11 @@ public sealed partial class HubServer : IServerHandler
         {
             Refuse(connection, id, ConnectUser.Describe(fault));
         }
-        else if (!Registry.TryFind(id, out Device? device))
+        else if (!Registry.TryFind(id, user.ModuleId, out Device? device))
         {
-            Refuse(connection, id, $"IotHub '{Registry.HostName}' does not contain the specified device");
-        }
-        else if (!user.ModuleId.IsEmpty)
-        {
-            Refuse(connection, id, "the device has no such module");
+            Refuse(connection, id, user.ModuleId.IsEmpty || !Registry.TryFind(id, out _)
+                ? $"IotHub '{Registry.HostName}' does not contain the specified device"
+                : "the device has no such module");
         }
         else if (!TryTakeWill(connection, device, packet))
         {
@@ -42,6 +39,10 @@ public sealed partial class HubServer : IServerHandler
         else
         {
             Admit(connection, device, packet);
+            if (connection.Device is not null)
+            {
+                NoteModel(device, user.ModelId);
+            }
         }
     }
 
@@ -55,29 +56,25 @@ public sealed partial class HubServer : IServerHandler
             return;
         }
 
-        switch (Hub.Telemetry.Parse(packet.Topic, device.Utf8Id, default, out ReadOnlySpan<byte> rest))
+        switch (Hub.Telemetry.Parse(packet.Topic, device.Utf8Id, device.Utf8ModuleId, out ReadOnlySpan<byte> rest))
         {
             case PublishKind.Telemetry when !Hub.Telemetry.IsWithinLimit(rest, packet.Payload.Length):
                 CloseFor(connection, $"a message longer than {Hub.Telemetry.MessageLengthMax} bytes");
                 return;
-            case PublishKind.Telemetry when !quotaGone.IsEmpty && quotaGone.ContainsKey(device.Index):
-                Cut(device, Reason.QuotaExceeded);
-                return;
             case PublishKind.Telemetry:
-                Interlocked.Increment(ref telemetryCount);
-                Telemetry.Add(device, UtcMs(), rest, packet.Retain, packet.Payload);
-                break;
+                OnTelemetry(connection, device, rest, packet);
+                return;
             case PublishKind.TwinGet or PublishKind.TwinPatch when rest.Length > RequestIdLengthMax:
                 CloseFor(connection, "a twin request with an overlong request id");
                 return;
             case PublishKind.TwinGet:
-                AnswerTwin(connection, device, rest, "200"u8, twins.Read(device.Index), 0);
+                ReadTwin(connection, device, rest);
                 break;
             case PublishKind.TwinPatch:
-                bool merged = twins.TryReport(device.Index, packet.Payload, out long version);
-                AnswerTwin(connection, device, rest, merged ? "204"u8 : "400"u8, default, version);
+                ReportTwin(connection, device, rest, packet.Payload);
                 break;
             case PublishKind.MethodResponse:
+                OnMethodAnswer(connection, device, rest, packet.Payload);
                 break;
             default:
                 CloseFor(connection, $"a message to {EventLines.Clean(packet.Topic)}, which is no topic of this device");
@@ -102,10 +99,11 @@ public sealed partial class HubServer : IServerHandler
 
         Span<byte> codes = packet.Count <= 64 ? stackalloc byte[packet.Count] : new byte[packet.Count];
         TopicFlags added = TopicFlags.None;
+        byte commandQos = 0;
         int position = 0;
         foreach (SubscribePacket.Item item in packet)
         {
-            TopicFlags topic = Subscriptions.Parse(item.Filter, device.Utf8Id, default);
+            TopicFlags topic = Subscriptions.Parse(item.Filter, device.Utf8Id, device.Utf8ModuleId);
             if (topic == TopicFlags.None)
             {
                 CloseFor(connection, $"a subscription to {EventLines.Clean(item.Filter)}, which is no topic of this device");
@@ -114,25 +112,43 @@ public sealed partial class HubServer : IServerHandler
 
             added |= topic;
             codes[position++] = Math.Min(item.Qos, (byte)1);
+            commandQos = topic == TopicFlags.DeviceBound ? codes[position - 1] : commandQos;
         }
 
-        bool fits;
+        if (WhyNotInTier(added) is { } why)
+        {
+            CloseFor(connection, why);
+            return;
+        }
+
+        Task? kept = null;
         lock (gate)
         {
-            fits = Subscriptions.Fits(added | (TopicFlags)hub.Subscriptions(device.Index));
-            if (fits)
+            if (Subscriptions.Fits(added | (TopicFlags)hub.Subscriptions(device.Index)))
             {
                 hub.OnSubscribe(device.Index, connection.Link, (byte)added);
+                if ((added & TopicFlags.DeviceBound) != 0 && hub.CurrentLink(device.Index) == connection.Link)
+                {
+                    device.State.CommandQos = commandQos;
+                    NoteMessaging(connection, device);
+                }
+
+                kept = KeepSession(device);
             }
         }
 
-        if (fits)
+        if (kept is null)
+        {
+            CloseFor(connection, $"more than {Subscriptions.CountMax} subscriptions");
+        }
+        else if (kept.IsCompletedSuccessfully)
         {
             session.SendSuback(packet.PacketId, codes);
+            Open(connection, device, added);
         }
         else
         {
-            CloseFor(connection, $"more than {Subscriptions.CountMax} subscriptions");
+            _ = AcknowledgeAsync(kept, connection, device, packet.PacketId, codes.ToArray(), added);
         }
     }
 
@@ -149,25 +165,35 @@ public sealed partial class HubServer : IServerHandler
         TopicFlags removed = TopicFlags.None;
         foreach (ReadOnlySpan<byte> filter in packet)
         {
-            removed |= Subscriptions.Parse(filter, device.Utf8Id, default);
+            removed |= Subscriptions.Parse(filter, device.Utf8Id, device.Utf8ModuleId);
         }
 
+        Task kept;
         lock (gate)
         {
             hub.OnSubscribe(device.Index, connection.Link, (byte)removed, remove: true);
+            if ((removed & TopicFlags.DeviceBound) != 0 && holders[device.Index] == connection)
+            {
+                SetListener(device, null, 0);
+            }
+
+            kept = KeepSession(device);
         }
 
-        session.SendUnsuback(packet.PacketId);
+        if (kept.IsCompletedSuccessfully)
+        {
+            session.SendUnsuback(packet.PacketId);
+        }
+        else
+        {
+            ushort packetId = packet.PacketId;
+            _ = kept.ContinueWith(
+                done => done.IsCompletedSuccessfully && session.SendUnsuback(packetId), TaskScheduler.Default);
+        }
     }
 
     /// <inheritdoc/>
     void IServerHandler.OnPing(ServerSession session) => session.SendPingresp();
-
-    /// <inheritdoc/>
-    void IServerHandler.OnPuback(ServerSession session, ushort packetId)
-    {
-        // Nothing of ours waits for an acknowledgement: cloud-to-device messages are not served yet.
-    }
 
     /// <inheritdoc/>
     void IServerHandler.OnDisconnect(ServerSession session)
@@ -201,8 +227,15 @@ public sealed partial class HubServer : IServerHandler
     {
         SasVerdict verdict = SasVerifier.VerifyDevice(packet.Password, Registry, device);
         connection.ByPolicy = verdict.ByPolicy;
+        if (faults.EffectOn(device.Index).IsSilent)
+        {
+            connection.IsIgnored = true;
+            return;
+        }
+
         long utcMs = UtcMs();
-        string cause = verdict.IsAccepted
+        string cause = device.IsDeleted ? $"IotHub '{Registry.HostName}' does not contain the specified device"
+            : verdict.IsAccepted
             ? string.Create(CultureInfo.InvariantCulture, $"the token expired {(utcMs / 1000) - verdict.ExpirySeconds} s ago")
                 + $", {options.Hub.ClockSkewAllowedMs / 1000} s are tolerated"
             : SasVerifier.Describe(verdict.Fault);
@@ -219,12 +252,22 @@ public sealed partial class HubServer : IServerHandler
             NoteSilence(nowMs, device, older);
             candidate = connection;
             candidateCause = cause;
-            reply = refusals.TryGetValue(device.Index, out HubRefusal refusal)
+            reply = TryFindRefusal(device.Index, out HubRefusal refusal)
                 ? hub.Refuse(nowMs, device.Index, refusal.Reason, refusal.Code, refusal.Kind)
+                : request.CredentialValid && device.IsDeleted
+                ? hub.Refuse(nowMs, device.Index, Reason.TokenRefused, 5, LogKind.ConnectUnauthorized)
+                : request.CredentialValid && !MayConnect(device)
+                ? hub.Refuse(nowMs, device.Index, Reason.RefusedDisabled, 3, LogKind.ConnectDisabled)
                 : hub.OnConnect(nowMs, utcMs, request);
             candidate = null;
             if (reply.Accepted)
             {
+                if (older is not null)
+                {
+                    Release(older, takenOver: true);
+                }
+
+                _ = KeepSession(device);
                 connection.Device = device;
                 holders[device.Index] = connection;
                 deadlines.Arm(device.Index, hub.DeadlineMs(nowMs, device.Index));
@@ -249,6 +292,7 @@ public sealed partial class HubServer : IServerHandler
         {
             lines.Write($"{device.Id} connected{ShortSdk(connection)} token until {Moment(verdict.ExpirySeconds)}");
             connection.Session.SendConnack(0, reply.SessionPresent);
+            Resume(connection, device);
             return;
         }
 
@@ -323,15 +367,41 @@ public sealed partial class HubServer : IServerHandler
                 : hub.OnLinkClosed(nowMs, device.Index, connection.Link);
             if (holders[device.Index] == connection)
             {
-                holders[device.Index] = null;
+                Release(connection, takenOver: false);
             }
         }
 
         if (!clean && connection.WillBag is { } bag)
         {
             connection.WillBag = null;
-            Interlocked.Increment(ref telemetryCount);
-            Telemetry.Add(device, UtcMs(), bag, connection.WillRetain, connection.WillBody);
+            TakeWill(connection, device, bag);
+        }
+    }
+
+    private void TakeTelemetry(HubConnection connection, Device device, ReadOnlySpan<byte> bag, bool retain, ReadOnlySpan<byte> body)
+    {
+        long utcMs = UtcMs();
+        Interlocked.Increment(ref telemetryCount);
+        Telemetry.Add(device, utcMs, bag, retain, body);
+        CountTelemetry(device, utcMs, bag.Length + body.Length);
+        events?.OnTelemetry(device, utcMs, bag, retain, connection.ByPolicy, body);
+    }
+
+    /// <summary>The first PUBLISH or devicebound SUBSCRIBE of a connection makes it visible to Event Grid (facts/iothub.md §4).</summary>
+    private void NoteMessaging(HubConnection connection, Device device)
+    {
+        if (events is null || connection.IsMessaging)
+        {
+            return;
+        }
+
+        lock (gate)
+        {
+            if (holders[device.Index] == connection)
+            {
+                connection.IsMessaging = true;
+                events.OnMessaging(device.Index);
+            }
         }
     }
 
@@ -343,7 +413,7 @@ public sealed partial class HubServer : IServerHandler
             return true;
         }
 
-        if (Hub.Telemetry.Parse(packet.WillTopic, device.Utf8Id, default, out ReadOnlySpan<byte> bag)
+        if (Hub.Telemetry.Parse(packet.WillTopic, device.Utf8Id, device.Utf8ModuleId, out ReadOnlySpan<byte> bag)
             != PublishKind.Telemetry)
         {
             return false;
@@ -354,23 +424,5 @@ public sealed partial class HubServer : IServerHandler
         connection.WillBody = packet.WillMessage.ToArray();
         connection.WillRetain = packet.WillRetain;
         return true;
-    }
-
-    private void AnswerTwin(
-        HubConnection connection, Device device, ReadOnlySpan<byte> requestId, ReadOnlySpan<byte> status,
-        ReadOnlySpan<byte> body, long version)
-    {
-        const TopicFlags Wanted = TopicFlags.TwinResponse | TopicFlags.TwinAll;
-        lock (gate)
-        {
-            if (((TopicFlags)hub.Subscriptions(device.Index) & Wanted) == 0)
-            {
-                return;
-            }
-        }
-
-        string topic = $"$iothub/twin/res/{Encoding.ASCII.GetString(status)}/?$rid={Encoding.UTF8.GetString(requestId)}"
-            + (version > 0 ? string.Create(CultureInfo.InvariantCulture, $"&$version={version}") : "");
-        connection.Session.SendPublish(Encoding.UTF8.GetBytes(topic), body, qos: 0, packetId: 0);
     }
 }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Agent.Events;
 using Agent.Wire;
 
 namespace Agent.Hub;
@@ -11,6 +12,8 @@ namespace Agent.Hub;
 /// tells them to <see cref="IotHub"/> under one short lock, and carries out the answers: a CONNACK, an older connection to
 /// drop, a record, the moment to ask again. Signatures are checked outside the lock, and a telemetry message takes no lock
 /// of the machine at all: the time of the last packet is read from the session when silence is judged.
+/// What the hub keeps is changed in memory and appended to the journal under the lock that orders it; the answer goes out when
+/// the journal has it on the disk, outside any lock. Packets that need no such wait are answered at once.
 /// </remarks>
 public sealed partial class HubServer : IHubLog, IAsyncDisposable
 {
@@ -21,8 +24,8 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
     private readonly ConnectionsLog log;
     private readonly EventLines lines;
     private readonly HubDeadlines deadlines;
-    private readonly Twins twins = new();
-    private readonly HubConnection?[] holders;
+    private readonly HubEvents? events;
+    private HubConnection?[] holders;
     private MqttServer server = null!;
     private int lastLink;
     private long telemetryCount;
@@ -41,12 +44,36 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
         foreach (Device device in data.Registry.Devices)
         {
             hub.SetEnabled(device.Index, device.IsEnabled);
+            if (data.Kept.TryGetValue(device.FullId, out KeptState? kept))
+            {
+                Restore(device, kept);
+            }
         }
 
+        data.Kept.Clear();
         holders = new HubConnection?[data.Registry.Devices.Count];
-        log = new ConnectionsLog(data.ConnectionsPath, data.Registry.HostName);
+        log = new ConnectionsLog(
+            data.ConnectionsPath, data.Registry.HostName, options.Events?.Logs is null ? null : line => events?.OnLogLine(line));
         lines = new EventLines(options.Lines, time);
         deadlines = new HubDeadlines(time, data.Registry.Devices.Count, OnWake);
+        commandWakes = new HubDeadlines(time, data.Registry.Devices.Count, OnCommandWake);
+        feedback = new FeedbackQueue(UtcMs());
+        throttles = new Throttles(options.Hub);
+        quota = new DailyQuota(options.Hub);
+        delayed = new DelayedAnswers(time);
+        Metrics = new HubMetrics(UtcMs());
+        states = new ConnectionStateView(options.Hub.ConnectionStateLagMs);
+        faultTimer = time.CreateTimer(_ => RunFaults(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        metricsTimer = time.CreateTimer(_ => OnMetricsTimer(), null, MetricsEvery, MetricsEvery);
+        methodTimer = time.CreateTimer(_ => OnMethodWake(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        events = options.Events is null
+            ? null
+            : HubEvents.Start(OnClock(options.Events), data.Registry.Devices.Count, DeviceAt);
+        foreach (Device device in data.Registry.Devices)
+        {
+            // What was queued before the last start may be due already.
+            Pump(device);
+        }
     }
 
     /// <summary>Certificates, registry, files.</summary>
@@ -54,6 +81,9 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
 
     /// <summary>The identities served.</summary>
     public Registry Registry => Data.Registry;
+
+    /// <summary>Deliveries to the outside; null = none.</summary>
+    public HubEvents? Events => events;
 
     /// <summary>The most recent device-to-cloud messages.</summary>
     public TelemetryRing Telemetry { get; } = new();
@@ -84,7 +114,10 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
     /// <exception cref="SocketException">The port cannot be had.</exception>
     public static HubServer Start(HubServerOptions options)
     {
-        HubData data = HubData.Open(options.DataDirectory, options.Devices, options.Time, options.DeviceIds);
+        TextWriter? told = options.Lines;
+        HubData data = HubData.Open(
+            options.DataDirectory, options.Devices, options.Time, options.DeviceIds,
+            new JournalOptions { Synchronise = options.Synchronise, Lines = line => told?.WriteLine(line) });
         HubServer? made = null;
         try
         {
@@ -94,8 +127,8 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
         }
         catch
         {
+            made?.DisposeTimers();
             made?.log.Dispose();
-            made?.deadlines.Dispose();
             data.Dispose();
             throw;
         }
@@ -106,10 +139,10 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
     /// </summary>
     public void SetEnabled(Device device, bool enabled)
     {
-        lock (gate)
+        lock (registryGate)
         {
-            device.IsEnabled = enabled;
-            hub.SetEnabled(device.Index, enabled);
+            Enable(device, enabled);
+            Keep(new JournalBatch().Put(JournalKeys.Device(device.FullId), HubData.StateOf(device)));
         }
 
         if (!enabled)
@@ -127,7 +160,12 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
         }
 
         await server.StopAsync().ConfigureAwait(false);
-        deadlines.Dispose();
+        DisposeTimers();
+        if (events is not null)
+        {
+            await events.DisposeAsync().ConfigureAwait(false);
+        }
+
         await lines.DisposeAsync().ConfigureAwait(false);
         log.Dispose();
         Data.Dispose();
@@ -136,6 +174,8 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
     /// <inheritdoc/>
     void IHubLog.Record(long nowMs, int device, LogKind kind)
     {
+        NoteState(device, kind);
+        events?.OnRecord(device, kind);
         options.OnRecord?.Invoke(device, kind);
         bool isConnect = kind is LogKind.Connect or >= LogKind.ConnectUnauthorized;
         HubConnection? about = isConnect ? candidate : holders[device];
@@ -158,7 +198,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
 
     private void Listen() => server = MqttServer.Start(
         new IPEndPoint(options.Bind, options.Port),
-        options.Watch?.Invoke(this) ?? this,
+        options.Watch?.Invoke(new FaultGate(this)) ?? new FaultGate(this),
         new ServerOptions
         {
             Tls = new TlsServer(Data.ServerCertificate),
@@ -166,6 +206,31 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
             Time = time,
             Limits = new SessionLimits { CloseLinger = TimeSpan.FromSeconds(1) },
         });
+
+    private void DisposeTimers()
+    {
+        deadlines.Dispose();
+        commandWakes.Dispose();
+        methodTimer.Dispose();
+        metricsTimer.Dispose();
+        lock (orderGate)
+        {
+            faultTimer.Dispose(); // A step under way is over before the log closes.
+        }
+
+        delayed.Dispose();
+    }
+
+    /// <summary>The deliveries on this hub's clock and with its lines.</summary>
+    private HubEventsOptions OnClock(HubEventsOptions asked) => asked with
+    {
+        Time = time,
+        Lines = lines.Write,
+        Events = asked.Events is null ? null : asked.Events with { Time = time },
+        Logs = asked.Logs is null ? null : asked.Logs with { Time = time },
+    };
+
+    private Device DeviceAt(int index) => Registry.Devices[index];
 
     private long UtcMs() => time.GetUtcNow().ToUnixTimeMilliseconds();
 
@@ -208,7 +273,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
             return;
         }
 
-        holders[device] = null;
+        Release(holder, takenOver: false);
         holder.Cause = reason == Reason.TokenExpired
             ? "the token has been expired for longer than the grace (401003, 404104)"
             : "nothing heard for longer than 1.5 times the keep-alive (404104)";

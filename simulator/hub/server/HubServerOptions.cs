@@ -1,4 +1,5 @@
 using System.Net;
+using Agent.Events;
 using Agent.Wire;
 
 namespace Agent.Hub;
@@ -47,6 +48,17 @@ public sealed record HubServerOptions
 
     /// <summary>The only clock. Default: the system's.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Where Event Grid events and records are delivered; null = nowhere.</summary>
+    public HubEventsOptions? Events { get; init; }
+
+    /// <summary>
+    /// Whether what is acknowledged survives a power cut and not only a killed process. Off for hubs whose folder goes with them.
+    /// </summary>
+    public bool Synchronise { get; init; } = true;
+
+    /// <summary>How cloud-to-device messages are kept.</summary>
+    public CommandOptions Commands { get; init; } = new();
 
     /// <summary>Where the line per event goes; null = nowhere.</summary>
     public TextWriter? Lines { get; init; }

@@ -68,6 +68,11 @@ public sealed class TelemetryRing
         List<KeyValuePair<string, string?>> bag = Telemetry.ReadBag(slot.Bag.AsSpan(0, slot.BagKept), slot.Retain);
         writer.WriteStartObject();
         writer.WriteString("deviceId", slot.Device!.Id);
+        if (slot.Device.ModuleId is { } module)
+        {
+            writer.WriteString("moduleId", module);
+        }
+
         writer.WriteString("enqueuedTime", DateTime.UnixEpoch.AddMilliseconds(slot.UtcMs));
         writer.WriteNumber("sequence", number);
         WriteProperties(writer, "properties", bag, isSystem: false);

@@ -12,10 +12,15 @@ public sealed class ConnectionsLog : IDisposable
     private readonly Lock gate = new();
     private readonly FileStream file;
     private readonly ConnectionsWriter writer;
+    private readonly Action<ReadOnlySpan<byte>>? onLine;
     private readonly ArrayBufferWriter<byte> line = new(1024);
 
-    public ConnectionsLog(string path, string hubName)
+    /// <param name="path">The file.</param>
+    /// <param name="hubName">Goes into every record.</param>
+    /// <param name="onLine">Told of every record as it was written, in order; must be quick.</param>
+    public ConnectionsLog(string path, string hubName, Action<ReadOnlySpan<byte>>? onLine = null)
     {
+        this.onLine = onLine;
         Path = path;
         writer = new ConnectionsWriter(hubName);
         file = new FileStream(
@@ -38,6 +43,7 @@ public sealed class ConnectionsLog : IDisposable
             line.ResetWrittenCount();
             writer.Write(line, record);
             file.Write(line.WrittenSpan);
+            onLine?.Invoke(line.WrittenSpan);
         }
     }
 

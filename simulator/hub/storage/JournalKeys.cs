@@ -8,7 +8,7 @@ public enum JournalKeyKind : byte
     /// <summary>None of ours.</summary>
     Unknown,
 
-    /// <summary>An identity: <c>device/{id}</c>.</summary>
+    /// <summary>An identity: <c>device/{id}</c> or <c>device/{id}/{module}</c>, and so on.</summary>
     Device,
 
     /// <summary><see cref="Twin.State"/>: <c>twin/{id}</c>.</summary>
@@ -21,7 +21,9 @@ public enum JournalKeyKind : byte
     Session,
 }
 
-/// <summary>The keys under which the hub keeps things. A device id holds no slash.</summary>
+/// <summary>
+/// The keys under which the hub keeps things. Ids hold no slash; an identity goes by its <see cref="Hub.Device.FullId"/>.
+/// </summary>
 public static class JournalKeys
 {
     public static string Device(string id) => "device/" + id;
@@ -38,12 +40,12 @@ public static class JournalKeys
     {
         sequence = 0;
         string[] parts = key.Split('/');
-        id = parts.Length > 1 ? parts[1] : "";
+        id = parts is [_, _, _] and not ["command", ..] ? $"{parts[1]}/{parts[2]}" : parts.Length > 1 ? parts[1] : "";
         return parts switch
         {
-            ["device", _] => JournalKeyKind.Device,
-            ["twin", _] => JournalKeyKind.Twin,
-            ["session", _] => JournalKeyKind.Session,
+            ["device", _] or ["device", _, _] => JournalKeyKind.Device,
+            ["twin", _] or ["twin", _, _] => JournalKeyKind.Twin,
+            ["session", _] or ["session", _, _] => JournalKeyKind.Session,
             ["command", _, var number] when long.TryParse(
                 number, NumberStyles.None, CultureInfo.InvariantCulture, out sequence) => JournalKeyKind.Command,
             _ => JournalKeyKind.Unknown,

@@ -1,0 +1,65 @@
+using System.Text.Json;
+using Agent.Events;
+using Agent.Hub;
+using Agent.Tests.Events;
+
+namespace Agent.Tests.Hub;
+
+/// <summary>What a hub on the wire tells its webhooks about real connections.</summary>
+[Collection(RealTime.Name)]
+public sealed class HubDeliveriesTests
+{
+    [Fact]
+    public async Task Connections_messages_identities_and_records_arrive_at_the_webhooks()
+    {
+        var time = new ManualTime();
+        await using Receiver events = await Receiver.StartAsync(time);
+        await using Receiver logs = await Receiver.StartAsync(time);
+        using var folder = new HubFolder();
+        await using HubServer hub = HubServer.Start(new HubServerOptions
+        {
+            DataDirectory = folder.Path,
+            Port = 0,
+            Time = time,
+            Events = new HubEventsOptions
+            {
+                HubName = "localhost",
+                Events = new WebhookOptions { Url = events.Url },
+                Logs = new DeliveryOptions { Url = logs.Url, Policy = LogDelivery.DefaultPolicy },
+            },
+        });
+        await using (TestDevice device = await TestDevice.ConnectAsync(hub, 0))
+        {
+            Assert.True(await device.PublishAsync("devices/device-0001/messages/events/kind=heartbeat", "{}"));
+            Assert.Equal("Microsoft.Devices.DeviceTelemetry devices/device-0001", await NextAsync(events));
+            await HubRig.WaitAsync(() => hub.ConnectedCount == 1, seconds: 5);
+            time.Advance(TimeSpan.FromSeconds(60));
+            Assert.Equal("Microsoft.Devices.DeviceConnected devices/device-0001", await NextAsync(events));
+            device.Reset();
+        }
+
+        await HubRig.WaitAsync(() => hub.ConnectedCount == 0, seconds: 10);
+        Device made = (await hub.CreateAsync(new IdentityDraft("new"))).Value!;
+        Assert.Equal("Microsoft.Devices.DeviceCreated devices/new", await NextAsync(events));
+        time.Advance(TimeSpan.FromSeconds(60));
+        Assert.Equal("Microsoft.Devices.DeviceDisconnected devices/device-0001", await NextAsync(events));
+        await hub.DeleteAsync(made, null);
+        Assert.Equal("Microsoft.Devices.DeviceDeleted devices/new", await NextAsync(events));
+
+        var written = new List<string>();
+        while (written.Count < 2)
+        {
+            JsonElement body = JsonDocument.Parse((await logs.NextAsync()).Body).RootElement;
+            written.AddRange(body.GetProperty("records").EnumerateArray().Select(record => record.GetRawText()));
+        }
+
+        Assert.Equal(File.ReadAllLines(hub.Data.ConnectionsPath), written);
+    }
+
+    private static async Task<string> NextAsync(Receiver receiver)
+    {
+        JsonElement body = JsonDocument.Parse((await receiver.NextAsync()).Body).RootElement;
+        JsonElement one = Assert.Single(body.EnumerateArray());
+        return $"{one.GetProperty("eventType").GetString()} {one.GetProperty("subject").GetString()}";
+    }
+}
