@@ -14,13 +14,14 @@ public sealed class SessionWatch(IServerHandler inner, Action<int> onMessaging) 
     /// <inheritdoc/>
     public void OnPublish(ServerSession session, in PublishPacket packet)
     {
-        if (DeviceOf(session) is { } device &&
+        inner.OnPublish(session, packet);
+
+        // A message the hub does not take costs the connection.
+        if (session.IsOpen && DeviceOf(session) is { } device &&
             Telemetry.Parse(packet.Topic, device.Utf8Id, device.Utf8ModuleId, out _) == PublishKind.Telemetry)
         {
             onMessaging(device.Index);
         }
-
-        inner.OnPublish(session, packet);
     }
 
     /// <inheritdoc/>
@@ -29,7 +30,8 @@ public sealed class SessionWatch(IServerHandler inner, Action<int> onMessaging) 
     /// <inheritdoc/>
     public void OnSubscribe(ServerSession session, in SubscribePacket packet)
     {
-        if (DeviceOf(session) is { } device)
+        inner.OnSubscribe(session, packet);
+        if (session.IsOpen && DeviceOf(session) is { } device)
         {
             foreach (SubscribePacket.Item item in packet)
             {
@@ -39,8 +41,6 @@ public sealed class SessionWatch(IServerHandler inner, Action<int> onMessaging) 
                 }
             }
         }
-
-        inner.OnSubscribe(session, packet);
     }
 
     /// <inheritdoc/>

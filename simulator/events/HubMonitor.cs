@@ -9,7 +9,7 @@ namespace Agent.Events;
 // ends. So the world promises them instead: "from this moment on, one every so often", and the promises have a queue of their own here,
 // which moves with the moments of what is told. It costs the run nothing when nobody listens.
 //
-// A subscription of the device-bound topic and every PUBLISH of telemetry that reaches the hub make a connection visible; subscriptions
+// A subscription of the device-bound topic and a PUBLISH of telemetry that the hub accepts make a connection visible; subscriptions
 // to twin and methods do not, they are not messaging topics (facts/iothub.md section 4; the page leaves "appropriate" open). Identities
 // exist before a run begins, so there is no DeviceCreated.
 
@@ -103,7 +103,7 @@ public sealed class HubMonitor
         }
     }
 
-    /// <summary>The device subscribed to its messages, or a message of it arrived that is not accepted.</summary>
+    /// <summary>The device subscribed to its messages, or a message of it was accepted.</summary>
     public void OnMessaging(long nowMs, int device)
     {
         AdvanceTo(nowMs);

@@ -171,7 +171,6 @@ public sealed partial class VirtualWorld
         else if (HasFault(local, FaultKind.QuotaExceeded))
         {
             // The message is not acknowledged and the connection is cut; the next CONNECT is accepted again.
-            monitor?.OnMessaging(time.NowMs, local);
             hub.Cut(time.NowMs, local, Reason.QuotaExceeded);
             CloseByHub(fleet, local, ref device, Reason.QuotaExceeded);
             return;
@@ -181,9 +180,13 @@ public sealed partial class VirtualWorld
             Push(upMs + downMs, local, EventKind.ResetAtDevice, device.Link);
             return;
         }
+        else if (!TryTakeMessage(fleet, local, ref device, out long waitMs))
+        {
+            return;
+        }
         else
         {
-            state.LastReceivedMs = time.NowMs + AnswerMs;
+            state.LastReceivedMs = time.NowMs + AnswerMs + waitMs;
             hub.OnPacket(time.NowMs, local, device.Link);
             fleet.Statistics.Heartbeats++;
             fleet.Statistics.MessagesBilled++;
@@ -368,15 +371,19 @@ public sealed partial class VirtualWorld
         hub.OnPacket(time.NowMs, local, device.Link);
         hub.SetSpeaks(local, speaks: true, time.NowMs);
         ArmHub(local, ref device, hub.DeadlineMs(time.NowMs, local));
-        fleet.Statistics.Heartbeats += state.UnackedHeartbeats;
-        fleet.Statistics.MessagesBilled += state.UnackedHeartbeats;
         fleet.Statistics.DownMs += TakeDeafMs(ref state, time.NowMs);
-        for (int i = 0; monitor is not null && i < state.UnackedHeartbeats; i++)
+        for (; state.UnackedHeartbeats > 0; state.UnackedHeartbeats--)
         {
-            monitor.OnTelemetry(time.NowMs, local);
+            if (!TryTakeMessage(fleet, local, ref device, out _))
+            {
+                return;
+            }
+
+            fleet.Statistics.Heartbeats++;
+            fleet.Statistics.MessagesBilled++;
+            monitor?.OnTelemetry(time.NowMs, local);
         }
 
-        state.UnackedHeartbeats = 0;
         state.UnackedSinceMs = -1;
         state.PingSentMs = -1;
         state.LastReceivedMs = time.NowMs + downMs;

@@ -29,7 +29,7 @@ public sealed partial class VirtualWorld
                     break;
                 case OrderKind.TwinGet:
                     Note(fleet, local, ref device, Seen.TwinGet);
-                    fleet.Statistics.MessagesBilled++;
+                    TakeTwinRead(fleet, local, ref device);
                     break;
                 case OrderKind.Ping:
                     break;

@@ -33,6 +33,8 @@ internal enum EventKind : byte
     ResetAtDevice,
     OwnCloseDone,
     HungUpAtDevice,
+    TimedOutAtHub,
+    GivenUpAtDevice,
     DialFailedDns,
     DialFailedRefused,
     DialFailedTimedOut,
@@ -105,6 +107,8 @@ public sealed partial class VirtualWorld : IHubLog
         devices = GC.AllocateArray<ClientState>(firstLocal, pinned: true);
         time = new VirtualTime(Fetch);
         hub = new IotHub(scenario.Hub, firstLocal, this);
+        throttles = new Throttles(scenario.Hub);
+        quota = new DailyQuota(scenario.Hub);
         monitor = monitored ? new HubMonitor(Scenario.EpochUtcMs, firstLocal, telemetry, GlobalOf) : null;
         PlanFaults();
         PlanStarts();
@@ -256,6 +260,9 @@ public sealed partial class VirtualWorld : IHubLog
             case EventKind.ResetAtHub:
                 OnTcpEndAtHub(local, next);
                 break;
+            case EventKind.TimedOutAtHub:
+                OnTimedOutAtHub(fleet, local, ref device, next.Link);
+                break;
             case EventKind.RivalConnects when HasFault(local, FaultKind.DuplicateId):
                 OnRival(fleet, local, ref device);
                 break;
@@ -306,6 +313,14 @@ public sealed partial class VirtualWorld : IHubLog
             case EventKind.HungUpAtDevice:
                 Note(fleet, local, ref device, Seen.Close, byHub: true, reason: Reason.RefusedThrottled);
                 AttemptFailed(fleet, local, ref device, DialFault.Refused);
+                break;
+            case EventKind.GivenUpAtDevice:
+                if (device.Phase == Phase.AwaitingConnack && Delivers(local))
+                {
+                    Note(fleet, local, ref device, Seen.Close, byHub: true, reason: Reason.RefusedTimedOut);
+                    AttemptFailed(fleet, local, ref device, DialFault.Refused);
+                }
+
                 break;
             case >= EventKind.DialFailedDns and <= EventKind.DialFailedTls:
                 if (device.Phase is Phase.Dialing or Phase.AwaitingConnack)

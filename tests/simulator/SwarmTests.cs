@@ -109,6 +109,7 @@ public class SwarmTests
             keys += kind switch
             {
                 "tcpDrop" => Next(2) == 0 ? ", \"how\": \"rst\"" : "",
+                "hubDown" => Next(2) == 0 ? ", \"how\": \"timeout\"" : "",
                 "portBlocked" => Next(2) == 0 ? ", \"how\": \"blackHole\"" : "",
                 "refuse" => $", \"code\": {1 + Next(5)}",
                 "clockSkew" => $", \"seconds\": {Next(2000) - 1000}",
