@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using Agent.Cli;
 using Agent.Hub;
+using Agent.Report;
 using Agent.Verify;
 using Agent.World;
 using Command = System.CommandLine.Command;
@@ -15,7 +16,7 @@ var jsonOption = new Option<bool>("--json")
 };
 var outOption = new Option<string?>("--out")
 {
-    Description = "Folder for result.json, connections.jsonl and report.html.",
+    Description = "Folder for result.json, connections.jsonl, events.jsonl and report.html.",
     HelpName = "DIR",
 };
 
@@ -76,17 +77,21 @@ Command RunCommand()
     };
     var records = new Option<long>("--log-records")
     {
-        Description = "Most records kept in connections.jsonl.",
+        Description = "Most lines kept in connections.jsonl, and in events.jsonl.",
         HelpName = "N",
-        DefaultValueFactory = _ => RunVerb.RecordsKeptDefault,
+        DefaultValueFactory = _ => RunFiles.LinesKeptDefault,
+    };
+    var telemetry = new Option<bool>("--telemetry-events")
+    {
+        Description = "An event for each message in events.jsonl too, not only connection states; not with --wire.",
     };
     var command = new Command("run", "Runs a scenario in virtual time, or on the wire, and checks its expectations.")
     {
-        scenario, seed, folder, records,
+        scenario, seed, folder, records, telemetry,
     };
     var wire = new WireCommands();
     wire.AddTo(command);
-    command.SetAction((parsed, cancellation) => wire.IsAsked(parsed)
+    command.SetAction((parsed, cancellation) => wire.IsAsked(parsed, notWith: telemetry)
         ? WireVerb.RunAsync(
             wire.Read(
                 parsed, parsed.GetRequiredValue(scenario), parsed.GetValue(seed), parsed.GetValue(folder),
@@ -94,7 +99,7 @@ Command RunCommand()
             cancellation)
         : Task.FromResult(RunVerb.Run(
             parsed.GetRequiredValue(scenario), parsed.GetValue(seed), parsed.GetValue(folder), parsed.GetValue(records),
-            parsed.GetValue(jsonOption))));
+            parsed.GetValue(telemetry), parsed.GetValue(jsonOption))));
     return command;
 }
 

@@ -15,7 +15,7 @@ public static class ListVerb
         ["silentHub"] = "TCP up, the hub answers nothing and closes nothing",
         ["dnsFail"] = "the hub's name does not resolve",
         ["portBlocked"] = "8883 cannot be reached; how: refused or blackHole",
-        ["hubDown"] = "connections cut and refused (500001)",
+        ["hubDown"] = "connections cut and refused (500001); how: error, or timeout, where attempts stay unanswered (500008)",
         ["hubFailover"] = "all connections of the share are cut at once",
         ["throttle"] = "connections cut and hung up on (429002)",
         ["quotaExceeded"] = "connecting works, sending is cut (403002)",

@@ -1,12 +1,13 @@
 using System.Diagnostics;
-using Agent.Hub;
+using Agent.Events;
 using Agent.World;
 
 namespace Agent.Cli;
 
 // One scenario, as many shards as there are processors, one result. Devices do not know of each other, so a shard is simply
-// every n-th device with a queue and a hub of its own; what is counted is added up. Two things need one order over all
-// devices and therefore one shard: the connection throttle, which they share, and log records somebody wants in a file.
+// every n-th device with a queue and a hub of its own; what is counted is added up. The connection throttle is the exception: all
+// devices share it, so a run with a throttle has one shard. Where somebody wants records and events, the shards wait for each
+// other now and then, and what they saw is put in one order.
 
 /// <summary>Runs scenarios in virtual time.</summary>
 public static class Runner
@@ -14,29 +15,40 @@ public static class Runner
     // Below this many devices a second shard costs more than it saves.
     private const int DevicesPerShardMin = 2000;
 
+    private const int Steps = 200;
+
+    // How far monitored shards go before what they saw is put in order: not less than a minute, in which a million devices earn
+    // tens of thousands of records.
+    private const long StretchMs = 60_000;
+    private const int StretchesMax = 2000;
+
     /// <summary>Runs a scenario from beginning to end.</summary>
     /// <param name="scenario">What to run.</param>
     /// <param name="shards">How many shards at most; 0 = one per processor.</param>
     /// <param name="onProgress">Told the share done, 0..1, now and then, from any thread.</param>
-    /// <param name="onLogRecord">Receives every Connections record in order; asks for a single shard.</param>
+    /// <param name="monitor">Receives what the hub lets out; null = nobody wants it.</param>
     public static RunResult Run(
-        Scenario scenario,
-        int shards = 0,
-        Action<double>? onProgress = null,
-        Action<long, FleetRun, int, LogKind>? onLogRecord = null)
+        Scenario scenario, int shards = 0, Action<double>? onProgress = null, RunMonitor? monitor = null)
     {
         long started = Stopwatch.GetTimestamp();
         int devices = scenario.Fleets.Sum(fleet => fleet.Count);
         int wanted = shards > 0 ? shards : Environment.ProcessorCount;
-        bool coupled = scenario.Hub.Throttle || onLogRecord is not null;
-        int count = coupled ? 1 : shards > 0 ? Math.Min(wanted, devices) : Math.Clamp(devices / DevicesPerShardMin, 1, wanted);
+        int count = scenario.Hub.Throttle ? 1
+            : shards > 0 ? Math.Min(wanted, devices)
+            : Math.Clamp(devices / DevicesPerShardMin, 1, wanted);
+        VirtualWorld[] worlds = monitor is null
+            ? RunFreely(scenario, count, onProgress)
+            : RunMonitored(scenario, count, onProgress, monitor);
+        return Collect(scenario, worlds, Stopwatch.GetElapsedTime(started).TotalSeconds);
+    }
 
+    private static VirtualWorld[] RunFreely(Scenario scenario, int count, Action<double>? onProgress)
+    {
         var worlds = new VirtualWorld[count];
         var done = new double[count];
-        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = count }, shard =>
+        InParallel(count, shard =>
         {
-            var world = new VirtualWorld(scenario, shard, count) { OnLogRecord = onLogRecord };
-            const int Steps = 200;
+            var world = new VirtualWorld(scenario, shard, count);
             for (int step = 1; step <= Steps; step++)
             {
                 world.RunUntil(scenario.RunForMs * step / Steps);
@@ -47,8 +59,37 @@ public static class Runner
             world.Finish(scenario.RunForMs);
             worlds[shard] = world;
         });
-        return Collect(scenario, worlds, Stopwatch.GetElapsedTime(started).TotalSeconds);
+        return worlds;
     }
+
+    private static VirtualWorld[] RunMonitored(Scenario scenario, int count, Action<double>? onProgress, RunMonitor monitor)
+    {
+        var worlds = new VirtualWorld[count];
+        InParallel(count, shard => worlds[shard] = new VirtualWorld(scenario, shard, count, monitored: true, monitor.Telemetry));
+        foreach (VirtualWorld world in worlds)
+        {
+            monitor.Add(world.Monitor!);
+        }
+
+        long stretches = Math.Clamp(scenario.RunForMs / StretchMs, Steps, StretchesMax);
+        for (int stretch = 1; stretch <= stretches; stretch++)
+        {
+            long untilMs = scenario.RunForMs * stretch / stretches;
+            InParallel(count, shard =>
+            {
+                worlds[shard].RunUntil(untilMs);
+                worlds[shard].Monitor!.AdvanceTo(untilMs);
+            });
+            monitor.HandOn();
+            onProgress?.Invoke((double)stretch / stretches);
+        }
+
+        InParallel(count, shard => worlds[shard].Finish(scenario.RunForMs));
+        return worlds;
+    }
+
+    private static void InParallel(int count, Action<int> shard) =>
+        Parallel.For(0, count, new ParallelOptions { MaxDegreeOfParallelism = count }, shard);
 
     private static RunResult Collect(Scenario scenario, VirtualWorld[] worlds, double wallSeconds)
     {

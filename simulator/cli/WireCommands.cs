@@ -48,10 +48,15 @@ public sealed class WireCommands
     }
 
     /// <summary>Whether <c>run</c> is to be on the wire.</summary>
-    /// <exception cref="BadInputException">Options for the wire without <c>--wire</c>.</exception>
-    public bool IsAsked(ParseResult parsed)
+    /// <exception cref="BadInputException">Options for the wire without <c>--wire</c>, or one for virtual time with it.</exception>
+    public bool IsAsked(ParseResult parsed, Option<bool> notWith)
     {
         bool asked = parsed.GetValue(wire);
+        if (asked && parsed.GetValue(notWith))
+        {
+            throw new BadInputException($"{notWith.Name}: not with --wire");
+        }
+
         if (!asked && (parsed.GetValue(hub) ?? parsed.GetValue(authority)) is not null)
         {
             throw new BadInputException("--hub and --ca belong to --wire");

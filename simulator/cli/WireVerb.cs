@@ -71,11 +71,10 @@ public static class WireVerb
             Directory.CreateDirectory(options.OutDirectory);
         }
 
-        string? records = options.OutDirectory is null ? null : Path.Combine(options.OutDirectory, "connections.jsonl");
         RunResult result = ProgressBar.During(
             scenario.Title.Length > 0 ? scenario.Title : "on the wire",
             onProgress => WireRun.RunAsync(
-                scenario, target, shard, shardCount, options.Shard is not null, onProgress, records, ending.Token)
+                scenario, target, shard, shardCount, options.Shard is not null, onProgress, options.OutDirectory, ending.Token)
                 .GetAwaiter().GetResult());
         if (options.OutDirectory is not null)
         {

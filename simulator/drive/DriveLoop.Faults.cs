@@ -129,7 +129,7 @@ internal sealed partial class DriveLoop
                 UpdateRefusal(fleet, local);
                 hub!.Cut(identity!, fault.Kind switch
                 {
-                    FaultKind.HubDown => Reason.HubDown,
+                    FaultKind.HubDown => fault.Hard ? Reason.HubFailover : Reason.HubDown,
                     FaultKind.Throttle => Reason.Throttled,
                     _ => Reason.HubFailover,
                 });
@@ -224,7 +224,11 @@ internal sealed partial class DriveLoop
     private void UpdateRefusal(FleetRun fleet, int local)
     {
         HubRefusal? refusal = null;
-        if (HasFault(local, FaultKind.HubDown))
+        if (ActiveFault(FaultKind.HubDown, fleet, local) is { Hard: true })
+        {
+            refusal = new(ConnectReply.HangUp, Reason.RefusedTimedOut, LogKind.ConnectTimeout);
+        }
+        else if (HasFault(local, FaultKind.HubDown))
         {
             refusal = new(3, Reason.RefusedUnavailable, LogKind.ConnectServerError);
         }

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using Agent.Events;
 using Agent.Hub;
 using Agent.World;
 
@@ -13,8 +15,11 @@ internal sealed class OwnHub : IAsyncDisposable
     private readonly long[] verdicts;
     private readonly int[] fleetEnds;
     private readonly long[][] records;
+    private readonly Lock monitoring = new();
+    private readonly HubMonitor? monitor;
+    private readonly long startStamp = Stopwatch.GetTimestamp();
 
-    private OwnHub(Scenario scenario, string directory)
+    private OwnHub(Scenario scenario, string directory, bool monitored)
     {
         this.directory = directory;
         fleetEnds = new int[scenario.Fleets.Count];
@@ -27,6 +32,8 @@ internal sealed class OwnHub : IAsyncDisposable
         }
 
         verdicts = new long[end];
+        StartUtcMs = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds();
+        monitor = monitored ? new HubMonitor(StartUtcMs, end) { KeepsRecords = false } : null;
         Server = HubServer.Start(new HubServerOptions
         {
             DataDirectory = directory,
@@ -35,7 +42,8 @@ internal sealed class OwnHub : IAsyncDisposable
             Port = 0,
             Synchronise = false,
             Hub = scenario.Hub,
-            OnRecord = Count,
+            OnRecord = OnRecord,
+            Watch = monitored ? server => new SessionWatch(server, OnMessaging) : null,
             OnVerdict = (device, port, reason) =>
                 Volatile.Write(ref verdicts[device], ((long)(ClientPort?.Invoke(port) ?? port) << 8) | (byte)reason),
         });
@@ -43,16 +51,21 @@ internal sealed class OwnHub : IAsyncDisposable
 
     public HubServer Server { get; }
 
+    /// <summary>When this hub started, ms since 1970: moment 0 of its events.</summary>
+    public long StartUtcMs { get; }
+
     /// <summary>Finds a client's port from the one the hub sees, when something stands between them.</summary>
     public Func<int, int>? ClientPort { get; set; }
 
     /// <summary>Starts a hub with the scenario's options on a free port.</summary>
-    public static OwnHub Start(Scenario scenario)
+    /// <param name="scenario">The run.</param>
+    /// <param name="monitored">Whether its Event Grid events are wanted.</param>
+    public static OwnHub Start(Scenario scenario, bool monitored = false)
     {
         string directory = Directory.CreateTempSubdirectory("agent-wire-").FullName;
         try
         {
-            return new OwnHub(scenario, directory);
+            return new OwnHub(scenario, directory, monitored);
         }
         catch
         {
@@ -80,11 +93,49 @@ internal sealed class OwnHub : IAsyncDisposable
     /// <summary>Copies the records written so far.</summary>
     public void CopyRecords(string path) => File.Copy(Server.Data.ConnectionsPath, path, overwrite: true);
 
+    /// <summary>Hands on the events so far, the ones of snapshots that are due included.</summary>
+    public void HandOnEvents(RunMonitor receiver)
+    {
+        if (monitor is null)
+        {
+            return;
+        }
+
+        lock (monitoring)
+        {
+            monitor.AdvanceTo(NowMs());
+            receiver.Add(monitor);
+            receiver.HandOn();
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
         await Server.DisposeAsync().ConfigureAwait(false);
         Directory.Delete(directory, recursive: true);
     }
+
+    private void OnRecord(int device, LogKind kind)
+    {
+        Count(device, kind);
+        if (monitor is not null)
+        {
+            lock (monitoring)
+            {
+                monitor.OnRecord(NowMs(), device, kind);
+            }
+        }
+    }
+
+    private void OnMessaging(int device)
+    {
+        lock (monitoring)
+        {
+            monitor!.OnMessaging(NowMs(), device);
+        }
+    }
+
+    private long NowMs() => (long)Stopwatch.GetElapsedTime(startStamp).TotalMilliseconds;
 
     private void Count(int device, LogKind kind)
     {

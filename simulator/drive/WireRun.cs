@@ -1,5 +1,7 @@
 using System.Net;
+using Agent.Events;
 using Agent.Hub;
+using Agent.Report;
 using Agent.Wire;
 using Agent.World;
 
@@ -30,7 +32,7 @@ public static class WireRun
     /// <param name="shardCount">Of how many.</param>
     /// <param name="isPart">Whether the result is to be merged with others.</param>
     /// <param name="onProgress">Told the share of the time that has passed, 0..1, now and then, from any thread.</param>
-    /// <param name="recordsPath">Where the own hub's Connections records go; null = nowhere.</param>
+    /// <param name="outDirectory">Where the own hub's Connections records and Event Grid events go; null = nowhere.</param>
     /// <param name="cancellation">Ends the run early; what was seen until then is the result.</param>
     /// <exception cref="BadInputException">The scenario asks for what the wire cannot do.</exception>
     /// <exception cref="IOException">The hub cannot be reached, or this machine's limits do not suffice.</exception>
@@ -41,7 +43,7 @@ public static class WireRun
         int shardCount = 1,
         bool isPart = false,
         Action<double>? onProgress = null,
-        string? recordsPath = null,
+        string? outDirectory = null,
         CancellationToken cancellation = default)
     {
         WireFaults.Check(scenario, ownHub: target is null);
@@ -52,7 +54,7 @@ public static class WireRun
             await TryAsync(target, cancellation).ConfigureAwait(false);
         }
 
-        OwnHub? hub = target is null ? OwnHub.Start(scenario) : null;
+        OwnHub? hub = target is null ? OwnHub.Start(scenario, outDirectory is not null) : null;
         Relay? relay = null;
         DeadPorts? ports = null;
         try
@@ -78,7 +80,7 @@ public static class WireRun
                 Relay = relay,
                 Ports = ports,
             };
-            return await DriveAsync(plan, onProgress, recordsPath, cancellation).ConfigureAwait(false);
+            return await DriveAsync(plan, onProgress, outDirectory, cancellation).ConfigureAwait(false);
         }
         finally
         {
@@ -96,7 +98,7 @@ public static class WireRun
     }
 
     private static async Task<RunResult> DriveAsync(
-        WirePlan plan, Action<double>? onProgress, string? recordsPath, CancellationToken cancellation)
+        WirePlan plan, Action<double>? onProgress, string? outDirectory, CancellationToken cancellation)
     {
         long runForMs = plan.Scenario.RunForMs;
         var clock = new DriveClock(TimeProvider.System);
@@ -113,9 +115,10 @@ public static class WireRun
             // What the run itself ends is no part of what happened in it.
             double wallSeconds = Math.Min(clock.NowMs, runForMs) / 1000.0;
             RunResult result = Collect(plan, loops, wallSeconds);
-            if (recordsPath is not null)
+            if (outDirectory is not null && plan.Hub is { } hub)
             {
-                plan.Hub?.CopyRecords(recordsPath);
+                hub.CopyRecords(Path.Combine(outDirectory, "connections.jsonl"));
+                WriteEvents(hub, plan.Scenario, outDirectory);
             }
 
             foreach (DriveLoop loop in loops)
@@ -132,6 +135,12 @@ public static class WireRun
                 loop.Dispose();
             }
         }
+    }
+
+    private static void WriteEvents(OwnHub hub, Scenario scenario, string outDirectory)
+    {
+        using var files = new RunFiles(outDirectory, scenario, hub.StartUtcMs, withRecords: false);
+        hub.HandOnEvents(new RunMonitor { KeptMax = long.MaxValue, OnRecord = _ => { }, OnEvent = files.Write });
     }
 
     private static RunResult Collect(WirePlan plan, DriveLoop[] loops, double wallSeconds)

@@ -95,7 +95,9 @@ public sealed record FaultPlan
     /// <summary>Share of the fleet's devices, 0..1.</summary>
     public double Share { get; init; } = 1;
 
-    /// <summary>tcpDrop: by RST instead of FIN. portBlocked: black hole instead of refusal.</summary>
+    /// <summary>
+    /// tcpDrop: by RST instead of FIN. portBlocked: black hole instead of refusal. hubDown: attempts time out instead of being refused.
+    /// </summary>
     public bool Hard { get; init; }
 
     /// <summary>refuse: the CONNACK code.</summary>

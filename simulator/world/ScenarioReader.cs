@@ -370,6 +370,7 @@ public static class ScenarioReader
             {
                 FaultKind.TcpDrop => fault.Choice("how", "fin", ["fin", "rst"]) == "rst",
                 FaultKind.PortBlocked => fault.Choice("how", "refused", ["refused", "blackHole"]) == "blackHole",
+                FaultKind.HubDown => fault.Choice("how", "error", ["error", "timeout"]) == "timeout",
                 _ => false,
             },
             Code = kind == FaultKind.Refuse ? (byte)(fault.Whole("code", 1, 5) ?? 5) : (byte)5,

@@ -17,6 +17,7 @@ public sealed partial class VirtualWorld
 
         FleetStatistics statistics = fleet.Statistics;
         CountHeartbeats(fleet, local, ref device, endMs);
+        monitor?.Withdraw(local, endMs);
         if (device.Has(DeviceFlags.Live))
         {
             statistics.DownMs += TakeDeafMs(ref CollectionsMarshal.GetValueRefOrNullRef(live, local), endMs);

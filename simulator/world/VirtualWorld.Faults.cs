@@ -24,6 +24,9 @@ public sealed partial class VirtualWorld
     private bool Delivers(int local) =>
         !Any(local, OffBit | Bit(FaultKind.NetworkDown) | Bit(FaultKind.SilentHub) | Bit(FaultKind.Hang));
 
+    // A packet that is under way gets there whatever becomes of the device that sent it.
+    private bool Arrives(int local) => !Any(local, Bit(FaultKind.NetworkDown) | Bit(FaultKind.SilentHub));
+
     private bool IsImpaired(int local) => Any(
         local, Bit(FaultKind.NetworkDown) | Bit(FaultKind.SilentHub) | Bit(FaultKind.Hang) | Bit(FaultKind.QuotaExceeded));
 
@@ -158,7 +161,7 @@ public sealed partial class VirtualWorld
                 DropTcp(fleet, local, ref device, fault.Hard);
                 break;
             case FaultKind.HubDown:
-                CutByHub(fleet, local, ref device, Reason.HubDown);
+                CutByHub(fleet, local, ref device, fault.Hard ? Reason.HubFailover : Reason.HubDown);
                 break;
             case FaultKind.HubFailover:
                 CutByHub(fleet, local, ref device, Reason.HubFailover);
@@ -289,6 +292,11 @@ public sealed partial class VirtualWorld
 
     private void OnRival(FleetRun fleet, int local, ref ClientState device)
     {
+        if (hub.CurrentLink(local) == RivalLink)
+        {
+            return; // It has what it wants.
+        }
+
         var request = new ConnectRequest(
             local, RivalLink, IsKeyGood(local), Scenario.EpochUtcMs + time.NowMs + 3_600_000, 240, false, 0);
         ConnectReply reply = hub.OnConnect(time.NowMs, Scenario.EpochUtcMs + time.NowMs, request);

@@ -42,6 +42,7 @@ public sealed partial class VirtualWorld
 
         long nowMs = time.NowMs;
         CountHeartbeats(fleet, local, ref device, nowMs + 1);
+        monitor?.Withdraw(local, nowMs + 1);
         device.Flags |= DeviceFlags.Live;
         ref LiveState state = ref CollectionsMarshal.GetValueRefOrAddDefault(live, local, out _);
         long connackMs = Math.Min(nowMs, device.EndedAtMs + device.UpAfterMs);
@@ -179,12 +180,17 @@ public sealed partial class VirtualWorld
             Push(upMs + downMs, local, EventKind.ResetAtDevice, device.Link);
             return;
         }
+        else if (!TryTakeMessage(fleet, local, ref device, out long waitMs))
+        {
+            return;
+        }
         else
         {
-            state.LastReceivedMs = time.NowMs + AnswerMs;
+            state.LastReceivedMs = time.NowMs + AnswerMs + waitMs;
             hub.OnPacket(time.NowMs, local, device.Link);
             fleet.Statistics.Heartbeats++;
             fleet.Statistics.MessagesBilled++;
+            monitor?.OnTelemetry(time.NowMs, local);
         }
 
         ArmSend(fleet, local, ref device, ref state);
@@ -365,10 +371,19 @@ public sealed partial class VirtualWorld
         hub.OnPacket(time.NowMs, local, device.Link);
         hub.SetSpeaks(local, speaks: true, time.NowMs);
         ArmHub(local, ref device, hub.DeadlineMs(time.NowMs, local));
-        fleet.Statistics.Heartbeats += state.UnackedHeartbeats;
-        fleet.Statistics.MessagesBilled += state.UnackedHeartbeats;
         fleet.Statistics.DownMs += TakeDeafMs(ref state, time.NowMs);
-        state.UnackedHeartbeats = 0;
+        for (; state.UnackedHeartbeats > 0; state.UnackedHeartbeats--)
+        {
+            if (!TryTakeMessage(fleet, local, ref device, out _))
+            {
+                return;
+            }
+
+            fleet.Statistics.Heartbeats++;
+            fleet.Statistics.MessagesBilled++;
+            monitor?.OnTelemetry(time.NowMs, local);
+        }
+
         state.UnackedSinceMs = -1;
         state.PingSentMs = -1;
         state.LastReceivedMs = time.NowMs + downMs;

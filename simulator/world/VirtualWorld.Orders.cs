@@ -25,10 +25,11 @@ public sealed partial class VirtualWorld
                 case OrderKind.Subscribe:
                     Note(fleet, local, ref device, Seen.Subscribe, topics: order.Topics);
                     hub.OnSubscribe(local, device.Link, (byte)order.Topics);
+                    TellSubscription(local, ref device, order.Topics);
                     break;
                 case OrderKind.TwinGet:
                     Note(fleet, local, ref device, Seen.TwinGet);
-                    fleet.Statistics.MessagesBilled++;
+                    TakeTwinRead(fleet, local, ref device);
                     break;
                 case OrderKind.Ping:
                     break;
@@ -71,6 +72,7 @@ public sealed partial class VirtualWorld
     private void Dial(FleetRun fleet, int local, ref ClientState device, long waitMs)
     {
         fleet.ConnackWaitMs = waitMs;
+        EndLive(local, ref device); // A client may never have learned that the hub closed its last connection.
         device.Link++;
         device.Flags &= ~(DeviceFlags.WakeOnSend | DeviceFlags.Open);
         Note(fleet, local, ref device, Seen.Dial);

@@ -48,6 +48,13 @@ public sealed partial class VirtualWorld
         }
 
         fleet.Statistics.CountConnectPacket(time.NowMs);
+        if (HasFault(local, FaultKind.HubDown) && ActiveFault(FaultKind.HubDown, local) is { Hard: true })
+        {
+            GiveUpLater(fleet, local, ref device, dialMs + upMs);
+            Push(IotHub.ConnectPatienceMs, local, EventKind.TimedOutAtHub, device.Link);
+            return;
+        }
+
         if (TryRefuseByFault(local, out ConnectReply reply))
         {
             Answer(fleet, local, ref device, reply);
@@ -60,6 +67,18 @@ public sealed partial class VirtualWorld
             fleet.Fields.KeepAliveSeconds, fleet.Fields.CleanSession, (uint)draw);
         reply = hub.OnConnect(time.NowMs, Scenario.EpochUtcMs + time.NowMs, request);
         Answer(fleet, local, ref device, reply);
+    }
+
+    // The hub gives the request up, whether or not the client has waited for as long.
+    private void OnTimedOutAtHub(FleetRun fleet, int local, ref ClientState device, ushort link)
+    {
+        hub.Refuse(time.NowMs, local, Reason.RefusedTimedOut, ConnectReply.HangUp, LogKind.ConnectTimeout);
+        fleet.Statistics.Refusals++;
+        fleet.Statistics.ByReason[(byte)Reason.RefusedTimedOut]++;
+        if (device.Link == link)
+        {
+            Push(downMs, local, EventKind.GivenUpAtDevice, link);
+        }
     }
 
     private void Answer(FleetRun fleet, int local, ref ClientState device, in ConnectReply reply)
@@ -90,6 +109,11 @@ public sealed partial class VirtualWorld
         hub.SetSpeaks(local, speaks: true, time.NowMs);
         OnHubAccepted(local, ref device);
         ArmHub(local, ref device, hub.DeadlineMs(time.NowMs, local));
+        if (monitor is not null)
+        {
+            PromiseHeartbeats(fleet, local, upAtMs);
+        }
+
         Push(downMs, local, reply.SessionPresent ? EventKind.Connack0SessionPresent : EventKind.Connack0, device.Link);
     }
 
@@ -102,6 +126,7 @@ public sealed partial class VirtualWorld
 
         if (!Delivers(local))
         {
+            monitor?.Withdraw(local, time.NowMs);
             GiveUpLater(fleet, local, ref device, dialMs + upMs + downMs);
             return;
         }
@@ -117,7 +142,7 @@ public sealed partial class VirtualWorld
 
         Begin(fleet, local);
         fleet.Model.OnConnack(ref device, turn, code, present);
-        if (code == 0 && (fleet.Plan.Timeline || IsImpaired(local)))
+        if (code == 0 && (fleet.Plan.Timeline || IsImpaired(local) || IsMetered(fleet)))
         {
             GoLive(fleet, local, ref device);
         }
@@ -128,7 +153,7 @@ public sealed partial class VirtualWorld
     // A silent hub's TCP has taken the FIN; the hub itself looks at it when it speaks again.
     private void OnTcpEndAtHub(int local, Pending next)
     {
-        if (Delivers(local))
+        if (Arrives(local))
         {
             hub.OnLinkClosed(time.NowMs, local, next.Link);
             return;
@@ -143,7 +168,7 @@ public sealed partial class VirtualWorld
 
     private void OnGoodbye(int local, ref ClientState device, Pending next)
     {
-        if (!Delivers(local))
+        if (!Arrives(local))
         {
             hub.SetSilent(local, next.Link);
             return;

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
+using Agent.Events;
 using Agent.Fleet;
 using Agent.Hub;
 
@@ -32,6 +33,8 @@ internal enum EventKind : byte
     ResetAtDevice,
     OwnCloseDone,
     HungUpAtDevice,
+    TimedOutAtHub,
+    GivenUpAtDevice,
     DialFailedDns,
     DialFailedRefused,
     DialFailedTimedOut,
@@ -69,11 +72,14 @@ public sealed partial class VirtualWorld : IHubLog
     private readonly int upMs;
     private readonly int downMs;
     private readonly int dialMs;
+    private readonly HubMonitor? monitor;
 
     /// <param name="scenario">What to run.</param>
     /// <param name="shard">Which part, 0-based.</param>
     /// <param name="shardCount">Of how many.</param>
-    public VirtualWorld(Scenario scenario, int shard = 0, int shardCount = 1)
+    /// <param name="monitored">Whether somebody wants the hub's records and events.</param>
+    /// <param name="telemetry">… and an event for each message too.</param>
+    public VirtualWorld(Scenario scenario, int shard = 0, int shardCount = 1, bool monitored = false, bool telemetry = false)
     {
         this.scenario = scenario;
         this.shard = shard;
@@ -101,6 +107,9 @@ public sealed partial class VirtualWorld : IHubLog
         devices = GC.AllocateArray<ClientState>(firstLocal, pinned: true);
         time = new VirtualTime(Fetch);
         hub = new IotHub(scenario.Hub, firstLocal, this);
+        throttles = new Throttles(scenario.Hub);
+        quota = new DailyQuota(scenario.Hub);
+        monitor = monitored ? new HubMonitor(Scenario.EpochUtcMs, firstLocal, telemetry, GlobalOf) : null;
         PlanFaults();
         PlanStarts();
     }
@@ -122,8 +131,8 @@ public sealed partial class VirtualWorld : IHubLog
     /// <summary>Bytes of device state and pending events.</summary>
     public long Bytes => time.Bytes + ((long)devices.Length * (Unsafe.SizeOf<ClientState>() + IotHub.BytesPerDevice));
 
-    /// <summary>Called for every Connections record, when somebody wants to keep them: moment, fleet, global index, kind.</summary>
-    public Action<long, FleetRun, int, LogKind>? OnLogRecord { get; set; }
+    /// <summary>What leaves the hub, when somebody wants it.</summary>
+    public HubMonitor? Monitor => monitor;
 
     /// <summary>Runs up to a moment (exclusive); call again to go on.</summary>
     public void RunUntil(long untilMs)
@@ -156,9 +165,8 @@ public sealed partial class VirtualWorld : IHubLog
 
     void IHubLog.Record(long nowMs, int device, LogKind kind)
     {
-        FleetRun fleet = FleetOf(device);
-        fleet.Statistics.LogRecords[(int)kind]++;
-        OnLogRecord?.Invoke(nowMs, fleet, fleet.GlobalIndex(device, shard, shardCount), kind);
+        FleetOf(device).Statistics.LogRecords[(int)kind]++;
+        monitor?.OnRecord(nowMs, device, kind);
     }
 
     // A device is touched a few times in a second and then not for most of an hour: without this, every event begins with two
@@ -212,6 +220,8 @@ public sealed partial class VirtualWorld : IHubLog
         return fleetTable[index];
     }
 
+    private int GlobalOf(int local) => FleetOf(local).GlobalIndex(local, shard, shardCount);
+
     private void Dispatch(Pending next)
     {
         var kind = (EventKind)next.Kind;
@@ -249,6 +259,9 @@ public sealed partial class VirtualWorld : IHubLog
             case EventKind.FinAtHub:
             case EventKind.ResetAtHub:
                 OnTcpEndAtHub(local, next);
+                break;
+            case EventKind.TimedOutAtHub:
+                OnTimedOutAtHub(fleet, local, ref device, next.Link);
                 break;
             case EventKind.RivalConnects when HasFault(local, FaultKind.DuplicateId):
                 OnRival(fleet, local, ref device);
@@ -300,6 +313,14 @@ public sealed partial class VirtualWorld : IHubLog
             case EventKind.HungUpAtDevice:
                 Note(fleet, local, ref device, Seen.Close, byHub: true, reason: Reason.RefusedThrottled);
                 AttemptFailed(fleet, local, ref device, DialFault.Refused);
+                break;
+            case EventKind.GivenUpAtDevice:
+                if (device.Phase == Phase.AwaitingConnack && Delivers(local))
+                {
+                    Note(fleet, local, ref device, Seen.Close, byHub: true, reason: Reason.RefusedTimedOut);
+                    AttemptFailed(fleet, local, ref device, DialFault.Refused);
+                }
+
                 break;
             case >= EventKind.DialFailedDns and <= EventKind.DialFailedTls:
                 if (device.Phase is Phase.Dialing or Phase.AwaitingConnack)

@@ -79,7 +79,7 @@ public class SwarmTests
         Assert.True(books.Heartbeats > 0 || everyMs == 0 || books.Connects == 0 || scenario.Faults.Count > 0, $"silent: {place}");
     }
 
-    private static string Draw(int seed)
+    internal static string Draw(int seed)
     {
         uint draws = 0;
         int Next(int below) => (int)(Randomness.Draw((ulong)seed, 0, draws++) % (ulong)below);
@@ -109,6 +109,7 @@ public class SwarmTests
             keys += kind switch
             {
                 "tcpDrop" => Next(2) == 0 ? ", \"how\": \"rst\"" : "",
+                "hubDown" => Next(2) == 0 ? ", \"how\": \"timeout\"" : "",
                 "portBlocked" => Next(2) == 0 ? ", \"how\": \"blackHole\"" : "",
                 "refuse" => $", \"code\": {1 + Next(5)}",
                 "clockSkew" => $", \"seconds\": {Next(2000) - 1000}",

@@ -48,6 +48,12 @@ public sealed class IotHub
     /// <summary>The hub never waits longer than this for a packet, in ms (29.45 min, vendor's MQTT page).</summary>
     public const long KeepAliveCapMs = 1_767_000;
 
+    /// <summary>
+    /// A CONNECT the hub cannot complete is given up after this long, in ms: .NET's SDK waits 60 s for CONNACK "in alignment with the
+    /// service implemented timeout for processing connection requests" (facts/iothub.md §1.2).
+    /// </summary>
+    public const long ConnectPatienceMs = 60_000;
+
     private readonly HubOptions options;
     private readonly IHubLog log;
     private HubDevice[] devices;

@@ -32,7 +32,7 @@ public enum Reason : byte
     QuotaExceeded = 0x18,
     /// <summary>The hub moved the connection to another node (404104 in bulk).</summary>
     HubFailover = 0x19,
-    /// <summary>The hub is out of order (500001, or 500008 where it timed out).</summary>
+    /// <summary>The hub is out of order (500001).</summary>
     HubDown = 0x1A,
     /// <summary>
     /// The identity was deleted while connected: the hub does not contain the device any more, which the vendor's page lists
@@ -50,6 +50,8 @@ public enum Reason : byte
     RefusedUnavailable = 0x23,
     /// <summary>A CONNACK code the scenario asked for.</summary>
     RefusedByScenario = 0x24,
+    /// <summary>The hub took the CONNECT and did not complete it in time: hung up on, if still there (500008).</summary>
+    RefusedTimedOut = 0x25,
 
     /// <summary>TCP ended with FIN and no DISCONNECT (404104).</summary>
     LinkClosed = 0x40,

@@ -129,6 +129,29 @@ public sealed partial class HubServer
         return refusals.TryGetValue(device, out refusal);
     }
 
+    /// <summary>
+    /// The hub took the CONNECT and never completes it. Its own patience decides when it says so, whether or not the client has
+    /// waited (500008).
+    /// </summary>
+    private void GiveUpLater(HubConnection connection, Device device, HubRefusal refusal) =>
+        delayed.Add(time.NowMs() + IotHub.ConnectPatienceMs, () => Task.Run(() =>
+        {
+            lock (gate)
+            {
+                if (stopping)
+                {
+                    return;
+                }
+
+                candidate = connection;
+                hub.Refuse(time.NowMs(), device.Index, refusal.Reason, refusal.Code, refusal.Kind);
+                candidate = null;
+            }
+
+            Tell(connection, device.Index, refusal.Reason);
+            CloseFor(connection, "the connection request was not completed in time (500008)");
+        }));
+
     private bool IsQuotaGone(int device) =>
         (!quotaGone.IsEmpty && quotaGone.ContainsKey(device)) || faults.EffectOn(device).IsQuotaGone;
 

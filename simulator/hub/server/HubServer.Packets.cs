@@ -233,6 +233,12 @@ public sealed partial class HubServer : IServerHandler
             return;
         }
 
+        if (TryFindRefusal(device.Index, out HubRefusal timeout) && timeout.Kind == LogKind.ConnectTimeout)
+        {
+            GiveUpLater(connection, device, timeout);
+            return;
+        }
+
         long utcMs = UtcMs();
         string cause = device.IsDeleted ? $"IotHub '{Registry.HostName}' does not contain the specified device"
             : verdict.IsAccepted
