@@ -18,6 +18,9 @@ namespace Agent.Core
         /// <summary>Milliseconds the next link's TLS may take; the hub waits 30 s or more for a CONNECT (iothub.md 1.2).</summary>
         public const int PrewarmTimeoutMs = 25000;
 
+        /// <summary>Milliseconds a link lives on after new settings, so that the answer to them can leave.</summary>
+        public const int SettingsDelayMs = 1000;
+
         private RenewMode connectMode;
         private bool isPrewarmed;
         private long freeBytes = long.MaxValue;
@@ -82,7 +85,8 @@ namespace Agent.Core
 
                     if (reconnects)
                     {
-                        PlanSoon(now, DisconnectReason.SettingsChange, Backoff.DelayMs(settings, 0, random));
+                        PlanSoon(
+                            now, DisconnectReason.SettingsChange, SettingsDelayMs + Backoff.DelayMs(settings, 0, random));
                     }
 
                     break;

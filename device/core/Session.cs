@@ -124,6 +124,12 @@ namespace Agent.Core
 
         public int HeartbeatsAcknowledged { get; private set; }
 
+        /// <summary>The number the next new heartbeat gets.</summary>
+        public int NextSequence => nextSequence;
+
+        /// <summary>Whether a heartbeat or a message is sent and not acknowledged.</summary>
+        public bool IsWaitingForAcknowledgement => IsInFlight();
+
         /// <summary>
         /// When the retry of BackingOff or the renewal of Connected is due; long.MaxValue in other states.
         /// </summary>
@@ -289,11 +295,15 @@ namespace Agent.Core
         private void RetryIfClockWasWrong(Now now)
         {
             bool refused = LastReason == DisconnectReason.RefusedCredentials
-                || LastReason == DisconnectReason.RefusedNotAuthorized;
+                || LastReason == DisconnectReason.RefusedNotAuthorized
+                || LastReason == DisconnectReason.TokenExpired
+                || LastReason == DisconnectReason.Disabled
+                || LastReason == DisconnectReason.ClockSkew;
+            bool mistrusted = LastReason == DisconnectReason.TlsWrongClock || LastReason == DisconnectReason.TlsFailed;
             long correction = ClockCorrectionSeconds(now);
-            if (refused && (correction > ClockSkewSeconds || correction < -ClockSkewSeconds))
+            if ((refused || mistrusted) && (correction > ClockSkewSeconds || correction < -ClockSkewSeconds))
             {
-                LastReason = DisconnectReason.ClockSkew;
+                LastReason = mistrusted ? DisconnectReason.TlsWrongClock : DisconnectReason.ClockSkew;
                 failures = 0;
                 BackOff(now);
             }
