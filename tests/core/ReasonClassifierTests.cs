@@ -40,6 +40,8 @@ public sealed class ReasonClassifierTests
         ("CONNACK 5, clock old", e => Refused(e, 5).ClockSuspect = true, DisconnectReason.ClockSkew),
         ("CONNACK 5 after a close", e => After(Refused(e, 5), 1), DisconnectReason.RefusedNotAuthorized),
         ("CONNACK 5 twice after a close", e => After(Refused(e, 5), 2), DisconnectReason.Disabled),
+        ("CONNACK 3 twice after a close", e => After(Refused(e, 3), 2), DisconnectReason.RefusedUnavailable),
+        ("CONNACK 3 thrice after a close", e => After(Refused(e, 3), 3), DisconnectReason.Disabled),
         ("no CONNACK", e => e.Saw(LinkPhase.Connack, LinkEnd.TimedOut, 0), DisconnectReason.SilentPeer),
         ("closed for CONNACK", e => e.Saw(LinkPhase.Connack, LinkEnd.Closed, 0), DisconnectReason.ClosedByPeer),
         ("three times", e => e.Saw(LinkPhase.Connack, LinkEnd.Closed, 0).ClosesBeforeConnack = 3, DisconnectReason.Throttled),
