@@ -1,9 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
-using System.Text;
 using Agent.Core;
-using Agent.Host;
 using Agent.Hub;
 using Agent.Tests.Hub;
 
