@@ -10,8 +10,11 @@ namespace Agent.Board
         /// <summary>Milliseconds before a renewal at which a prewarmed channel is opened: a slow handshake, twice.</summary>
         private const long PrewarmLeadMs = 5000;
 
-        /// <summary>Milliseconds after which an ended link is closed for certain; its own thread has done it by then.</summary>
-        private const long RetireMs = 3000;
+        /// <summary>
+        /// Milliseconds after which an ended link is closed for certain: its own thread has done it by then, and the shortest
+        /// possible renewal has not begun, in whose gap the 0.2 s of a Close would show.
+        /// </summary>
+        private const long RetireMs = 800;
 
         private enum Way
         {

@@ -166,13 +166,18 @@ namespace Agent.Board
             if (!now.UtcKnown)
             {
                 timeKnown = false;
-                if (networkUp && now.Ms >= askTimeAtMs)
+                if (!networkUp || now.Ms < askTimeAtMs)
                 {
-                    askTimeAtMs = now.Ms + AskTimeEveryMs;
-                    clock.Ask();
+                    return;
                 }
 
-                return;
+                askTimeAtMs = now.Ms + AskTimeEveryMs;
+                clock.Ask();
+                now = clock.Read();
+                if (!now.UtcKnown)
+                {
+                    return;
+                }
             }
 
             long offsetMs = (now.UtcSeconds * 1000) - now.Ms;
