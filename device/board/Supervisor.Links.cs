@@ -29,7 +29,7 @@ namespace Agent.Board
         private Way way;
         private string renewModeText;
         private ChannelSlot slot;
-        private readonly PortProbe portProbe = new PortProbe();
+        private readonly BlockedPort blockedPort = new BlockedPort();
         private HubLink link;
         private HubLink outgoing;
         private HubLink retired;
@@ -191,7 +191,7 @@ namespace Agent.Board
             {
                 case DisconnectReason.TcpRefused:
                 case DisconnectReason.TcpTimedOut:
-                    return portProbe.IsPortBlocked(identity.DialHost, now.Ms) ? DisconnectReason.PortBlocked : reason;
+                    return blockedPort.IsPortBlocked(identity.DialHost, now.Ms) ? DisconnectReason.PortBlocked : reason;
                 case DisconnectReason.TlsFailed:
                     clock.Ask(); // the first suspect (facts/nanoframework.md section 5)
                     return reason;

@@ -118,9 +118,9 @@ public sealed class BoardRunTests
         await using var hub = new HubRig();
         await using BoardRun board = new(hub);
         board.Set("NANO_WIFI", "0");
-        board.Set("NANO_SLEEP_DIVISOR", "4");
+        board.Set("NANO_SLEEP_DIVISOR", "20");
         board.PowerOn();
-        board.Line("network: no network");
+        board.Line("network: joined, but no address");
         board.Do("wifi up");
         board.Line("connected");
         board.Do("wifi down");

@@ -113,4 +113,13 @@ namespace System.Threading
         public Timer(TimerCallback callback, object state, int dueTime, int period) =>
             inner = new BoardTimer(() => callback(state), dueTime, period);
     }
+
+    public sealed class CancellationTokenSource
+    {
+        private readonly BoardPatience inner;
+
+        public CancellationTokenSource(int millisecondsDelay) => inner = new BoardPatience(millisecondsDelay);
+
+        public CancellationToken Token => inner.Token;
+    }
 }

@@ -80,3 +80,13 @@ public sealed class BoardTimer : IDisposable
 
     public void Dispose() => inner.Dispose();
 }
+
+/// <summary>A source of cancellation whose delay is shortened like every wait of the firmware.</summary>
+public sealed class BoardPatience(int milliseconds) : IDisposable
+{
+    private readonly CancellationTokenSource inner = new(milliseconds / Machine.SleepDivisor);
+
+    public CancellationToken Token => inner.Token;
+
+    public void Dispose() => inner.Dispose();
+}

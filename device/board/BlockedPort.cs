@@ -9,7 +9,7 @@ using System.Net.Sockets;
 namespace Agent.Board
 {
     /// <summary>Tells a blocked port from an unreachable host.</summary>
-    public sealed class PortProbe
+    public sealed class BlockedPort
     {
         private const int HttpsPort = 443;
         private const long PauseMs = 600000;
