@@ -130,6 +130,9 @@ namespace Agent.Core
 
         /// <summary>Local memory ran out.</summary>
         OutOfMemory = 0x82,
+
+        /// <summary>The device started again and nobody had said goodbye: power cut, reset button, or a crash of the interpreter.</summary>
+        Restarted = 0x83,
     }
 
     /// <summary>The words for each reason.</summary>
@@ -179,6 +182,7 @@ namespace Agent.Core
                 case DisconnectReason.Watchdog: return "watchdog";
                 case DisconnectReason.Crash: return "crash";
                 case DisconnectReason.OutOfMemory: return "out of memory";
+                case DisconnectReason.Restarted: return "restarted without goodbye: power cut or crash";
                 default: return "unlisted reason";
             }
         }

@@ -20,6 +20,7 @@ namespace Agent.Core
                 case SessionState.Connected:
                 case SessionState.Renewing:
                 case SessionState.BackingOff:
+                case SessionState.TakingOver:
                     break; // it was up already; a repeated report changes nothing
                 default:
                     throw Unlisted();
@@ -44,6 +45,7 @@ namespace Agent.Core
                     Order(OutputKind.Disconnect);
                     break;
                 case SessionState.Connected:
+                case SessionState.TakingOver:
                     NoteDrop(now, DisconnectReason.NetworkLost);
                     Enter(SessionState.NoNetwork);
                     Order(OutputKind.Disconnect);
@@ -82,10 +84,16 @@ namespace Agent.Core
                 case SessionState.Connecting:
                     break; // the token is already under way; a wrong one shows as a refusal
                 case SessionState.Connected:
-                    ArmRenewal(now); // a clock that was behind has made a token that ends early
-                    break;
+                    if (plannedReason == DisconnectReason.PlannedRenewal && !timers.IsArmed(TimerId.Prewarm))
+                    {
+                        ArmRenewal(now); // a clock that was behind has made a token that ends early
+                    }
+
+                    break; // a renewal ordered for now, or under way, needs no other moment
                 case SessionState.Renewing:
                     break; // the next token is made with the new clock anyway
+                case SessionState.TakingOver:
+                    break; // as in Connecting
                 case SessionState.BackingOff:
                     RetryIfClockWasWrong(now);
                     break;
@@ -100,6 +108,7 @@ namespace Agent.Core
             switch (State)
             {
                 case SessionState.Connecting:
+                case SessionState.TakingOver:
                     Accept(now, sessionPresent);
                     break;
                 case SessionState.Stopped:
@@ -130,6 +139,10 @@ namespace Agent.Core
 
                     BackOff(now);
                     break;
+                case SessionState.TakingOver:
+                    Refusals++;
+                    FallBack(now); // the old link still stands; if the token is bad, the clean way will say so
+                    break;
                 case SessionState.Stopped:
                 case SessionState.NoNetwork:
                 case SessionState.NoTime:
@@ -149,8 +162,10 @@ namespace Agent.Core
             switch (State)
             {
                 case SessionState.Connecting:
-                    NoteFailure(reason);
-                    BackOff(now);
+                    FailAttempt(now, reason);
+                    break;
+                case SessionState.TakingOver:
+                    FallBack(now);
                     break;
                 case SessionState.Stopped:
                 case SessionState.NoNetwork:
@@ -176,9 +191,10 @@ namespace Agent.Core
                 case SessionState.BackingOff:
                     break; // there is no link; a late report of the one we gave up
                 case SessionState.Connecting:
-                    NoteFailure(reason); // closed between TCP and CONNACK
-                    BackOff(now);
+                    FailAttempt(now, reason); // closed between TCP and CONNACK
                     break;
+                case SessionState.TakingOver:
+                    break; // the old link, which the hub closes as soon as it sees the new one; only that one counts
                 case SessionState.Connected:
                     NoteDrop(now, reason);
                     BackOff(now);
@@ -219,6 +235,7 @@ namespace Agent.Core
                     break; // the close we ordered on the way here; nothing waits for it
                 case SessionState.Connecting:
                 case SessionState.Connected:
+                case SessionState.TakingOver:
                     break; // the old link closed late; the new one is already ours
                 default:
                     throw Unlisted();
@@ -234,6 +251,7 @@ namespace Agent.Core
                     PutOffHeartbeat(now);
                     break;
                 case SessionState.Renewing:
+                case SessionState.TakingOver:
                     heartbeatDueMs = now.Ms + (settings.HeartbeatIntervalSeconds * 1000L); // armed again when connected
                     break;
                 case SessionState.Stopped:
@@ -263,12 +281,12 @@ namespace Agent.Core
             {
                 case SessionState.Connected:
                     timers.Stop(TimerId.Acknowledge);
-                    ArmHeartbeat(now);
+                    SendNext(now);
                     break;
                 case SessionState.Renewing:
                     if (IsDraining())
                     {
-                        CloseForRenewal(now);
+                        LeaveLink(now);
                     }
 
                     break; // while closing it is enough to have counted it
@@ -277,6 +295,7 @@ namespace Agent.Core
                 case SessionState.NoTime:
                 case SessionState.Connecting:
                 case SessionState.BackingOff:
+                case SessionState.TakingOver:
                     break; // came just as the link ended; it will not be repeated
                 default:
                     throw Unlisted();
@@ -297,6 +316,7 @@ namespace Agent.Core
                     break;
                 case SessionState.Connecting:
                 case SessionState.Connected:
+                case SessionState.TakingOver:
                     Enter(SessionState.Stopped);
                     LastReason = DisconnectReason.Stopped;
                     linkEndedMs = now.Ms;
@@ -336,13 +356,20 @@ namespace Agent.Core
                     }
 
                     break;
+                case SessionState.TakingOver:
+                    if (timers.IsExpired(TimerId.Connect, now.Ms))
+                    {
+                        FallBack(now);
+                    }
+
+                    break;
                 case SessionState.Connected:
                     WakeConnected(now);
                     break;
                 case SessionState.Renewing:
                     if (timers.IsExpired(TimerId.Drain, now.Ms))
                     {
-                        CloseForRenewal(now); // the heartbeat is repeated on the new link
+                        LeaveLink(now); // what was in flight is repeated on the new link
                     }
                     else if (timers.IsExpired(TimerId.Close, now.Ms))
                     {

@@ -52,10 +52,11 @@ namespace Agent.Core
         private const long Never = -1;
         private const int NoHeartbeat = 0;
 
-        private readonly TokenSettings settings;
         private readonly SeededRandom random;
         private readonly Timers timers = new Timers();
 
+        private TokenSettings settings;
+        private DisconnectReason plannedReason = DisconnectReason.PlannedRenewal;
         private int waitingOutputs;
         private int failures;
         private int nextSequence;
@@ -123,6 +124,12 @@ namespace Agent.Core
 
         public int HeartbeatsAcknowledged { get; private set; }
 
+        /// <summary>The number the next new heartbeat gets.</summary>
+        public int NextSequence => nextSequence;
+
+        /// <summary>Whether a heartbeat or a message is sent and not acknowledged.</summary>
+        public bool IsWaitingForAcknowledgement => IsInFlight();
+
         /// <summary>
         /// When the retry of BackingOff or the renewal of Connected is due; long.MaxValue in other states.
         /// </summary>
@@ -145,6 +152,13 @@ namespace Agent.Core
             {
                 output.Kind = OutputKind.Connect;
                 output.ExpirySeconds = ExpirySeconds;
+                output.Mode = connectMode;
+                return true;
+            }
+
+            if (TakeWaiting(OutputKind.Prewarm))
+            {
+                output.Kind = OutputKind.Prewarm;
                 return true;
             }
 
@@ -153,6 +167,12 @@ namespace Agent.Core
                 output.Kind = OutputKind.SendHeartbeat;
                 output.Sequence = unacknowledged;
                 output.RenewalSeconds = SecondsToRenewal();
+                return true;
+            }
+
+            if (TakeWaiting(OutputKind.SendMessage))
+            {
+                output.Kind = OutputKind.SendMessage;
                 return true;
             }
 
@@ -169,7 +189,11 @@ namespace Agent.Core
             }
             else if (timers.IsExpired(TimerId.Renew, now.Ms))
             {
-                BeginRenewal(now);
+                PrepareRenewal(now);
+            }
+            else if (timers.IsExpired(TimerId.Prewarm, now.Ms))
+            {
+                FallBack(now);
             }
             else if (timers.IsExpired(TimerId.Heartbeat, now.Ms))
             {
@@ -205,6 +229,13 @@ namespace Agent.Core
             }
 
             Enter(SessionState.Connecting);
+            connectMode = isPrewarmed ? RenewMode.Prewarm : RenewMode.Clean;
+            isPrewarmed = false;
+            Dial(now);
+        }
+
+        private void Dial(Now now)
+        {
             Attempts++;
             tokenMadeMs = now.Ms;
             ExpirySeconds = now.UtcSeconds + settings.LifetimeSeconds;
@@ -225,12 +256,14 @@ namespace Agent.Core
             }
 
             LastGapMs = linkEndedMs == Never ? Never : now.Ms - linkEndedMs;
+            plannedReason = DisconnectReason.PlannedRenewal;
             Enter(SessionState.Connected);
             renewPlannedMs = Renewal.RenewAtMs(tokenMadeMs, settings, random.Next(Renewal.DrawRange));
             ArmRenewal(now);
+            TakeBackMessage();
             if (unacknowledged == NoHeartbeat)
             {
-                ArmHeartbeat(now);
+                SendNext(now);
             }
             else
             {
@@ -262,11 +295,15 @@ namespace Agent.Core
         private void RetryIfClockWasWrong(Now now)
         {
             bool refused = LastReason == DisconnectReason.RefusedCredentials
-                || LastReason == DisconnectReason.RefusedNotAuthorized;
+                || LastReason == DisconnectReason.RefusedNotAuthorized
+                || LastReason == DisconnectReason.TokenExpired
+                || LastReason == DisconnectReason.Disabled
+                || LastReason == DisconnectReason.ClockSkew;
+            bool mistrusted = LastReason == DisconnectReason.TlsWrongClock || LastReason == DisconnectReason.TlsFailed;
             long correction = ClockCorrectionSeconds(now);
-            if (refused && (correction > ClockSkewSeconds || correction < -ClockSkewSeconds))
+            if ((refused || mistrusted) && (correction > ClockSkewSeconds || correction < -ClockSkewSeconds))
             {
-                LastReason = DisconnectReason.ClockSkew;
+                LastReason = mistrusted ? DisconnectReason.TlsWrongClock : DisconnectReason.ClockSkew;
                 failures = 0;
                 BackOff(now);
             }
@@ -275,19 +312,19 @@ namespace Agent.Core
         private void BeginRenewal(Now now)
         {
             Enter(SessionState.Renewing);
-            if (unacknowledged == NoHeartbeat)
+            if (IsInFlight())
             {
-                CloseForRenewal(now);
+                timers.Arm(TimerId.Drain, now.Ms + DrainTimeoutMs);
             }
             else
             {
-                timers.Arm(TimerId.Drain, now.Ms + DrainTimeoutMs);
+                LeaveLink(now);
             }
         }
 
         private void CloseForRenewal(Now now)
         {
-            LastReason = DisconnectReason.PlannedRenewal;
+            LastReason = plannedReason;
             linkEndedMs = now.Ms;
             timers.Stop(TimerId.Drain);
             timers.Arm(TimerId.Close, now.Ms + CloseTimeoutMs);
@@ -337,7 +374,7 @@ namespace Agent.Core
             // The heartbeat leaves at the moment it was ordered, which is AcknowledgeTimeoutMs before its own
             // deadline.
             long sentMs = timers.DueAtMs(TimerId.Acknowledge) - AcknowledgeTimeoutMs;
-            return (int)((timers.DueAtMs(TimerId.Renew) - sentMs) / 1000);
+            return timers.IsArmed(TimerId.Renew) ? (int)((timers.DueAtMs(TimerId.Renew) - sentMs) / 1000) : 0;
         }
 
         /// <summary>
@@ -389,6 +426,7 @@ namespace Agent.Core
             State = next;
             timers.StopAll();
             waitingOutputs &= 1 << (int)OutputKind.Disconnect;
+            isPrewarmed = isPrewarmed && (next == SessionState.Renewing || next == SessionState.Connecting);
         }
 
         private void Order(OutputKind kind)

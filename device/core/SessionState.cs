@@ -28,6 +28,9 @@ namespace Agent.Core
 
         /// <summary>An attempt or a link has failed; waiting for the next attempt.</summary>
         BackingOff = 6,
+
+        /// <summary>A planned renewal by takeover: the old link still stands, a second one is being opened.</summary>
+        TakingOver = 7,
     }
 
     /// <summary>The states in words, for logs.</summary>
@@ -44,6 +47,7 @@ namespace Agent.Core
                 case SessionState.Connected: return "connected";
                 case SessionState.Renewing: return "renewing";
                 case SessionState.BackingOff: return "backing off";
+                case SessionState.TakingOver: return "taking over";
                 default: return "unlisted state";
             }
         }

@@ -16,7 +16,7 @@ namespace Agent.Core
         /// <summary>The next heartbeat is due (Connected, nothing in flight).</summary>
         Heartbeat = 1,
 
-        /// <summary>The heartbeat in flight should have been acknowledged by now (Connected).</summary>
+        /// <summary>What is in flight should have been acknowledged by now (Connected).</summary>
         Acknowledge = 2,
 
         /// <summary>The last acknowledgement before a renewal has been waited for long enough (Renewing).</summary>
@@ -31,8 +31,11 @@ namespace Agent.Core
         /// <summary>The wait between two attempts is over (BackingOff).</summary>
         Retry = 6,
 
+        /// <summary>The next link's TLS has been waited for long enough (Connected, at a renewal).</summary>
+        Prewarm = 7,
+
         /// <summary>Not a timer: the number of timers, which sizes the table.</summary>
-        Count = 7,
+        Count = 8,
     }
 
     /// <summary>The table of moments, in monotonic milliseconds.</summary>

@@ -1,4 +1,4 @@
-using System.Globalization;
+using System.Net.Sockets;
 using System.Threading.Channels;
 using Agent.Core;
 using Agent.Wire;
@@ -6,49 +6,77 @@ using Session = Agent.Core.Session;
 
 namespace Agent.Host;
 
-// The whole driver: read both clocks once, tell the session what the link reported, let it fire what is due,
-// carry out its orders, wait for the next report or the next moment. All decisions are the session's; the board
-// runs the same one. A PC's network is taken to be up always: a container may have nothing but loopback and still
-// reach its hub, and a real outage shows as attempts that fail.
+// The whole driver: read both clocks once, tell the agent what the link reported, let it fire what is due, carry out its
+// orders, wait for the next report or the next moment. All decisions are the agent's; the board runs the same one. A PC's
+// network is taken to be up always: a container may have nothing but loopback and still reach its hub, and a real outage
+// shows as attempts that fail. There are at most two links: the one in use, and the next one while a renewal opens it.
 
 /// <summary>Runs one agent until it is told to stop.</summary>
 internal sealed class AgentDriver
 {
     private const int StopMs = 2000;
     private const long ClockStepMs = 2000;
+    private const int ProbeMs = 3000;
 
     private readonly AgentOptions _options;
     private readonly HostClock _clock;
-    private readonly TextWriter _output;
-    private readonly StateFile _state;
+    private readonly AgentLines _lines;
+    private readonly DeviceAgent _agent;
     private readonly Session _session;
     private readonly SasToken _tokens;
     private readonly string _userName;
     private readonly ClientOptions _linkOptions;
     private readonly Channel<LinkEvent> _events = Channel.CreateUnbounded<LinkEvent>();
+    private readonly Channel<Action<Now>> _calls = Channel.CreateUnbounded<Action<Now>>();
     private MqttLink? _link;
-    private SessionState _shown;
-    private string _detail = "";
+    private MqttLink? _next;
+    private MqttLink? _leaving;
     private ushort _packetId;
-    private int _sequenceInFlight;
-    private int _renewalsShown;
-    private int _acknowledgedShown;
-    private string? _problemShown;
+    private ushort _packetInFlight;
     private long _utcOffsetMs = long.MinValue;
 
-    public AgentDriver(AgentOptions options, StateFile state, HostClock clock, uint seed, TextWriter output)
+    public AgentDriver(AgentOptions options, StateFolder state, HostClock clock, uint seed, TextWriter output)
     {
         _options = options;
-        _state = state;
         _clock = clock;
-        _output = output;
-        _session = new Session(options.Settings, new SeededRandom(seed), state.State.NextSequence);
-        _shown = _session.State;
         ConnectionString identity = options.Identity;
+        _agent = new DeviceAgent(new DeviceAgentOptions
+        {
+            DeviceId = identity.DeviceId,
+            Defaults = options.Settings,
+            Random = new SeededRandom(seed),
+            StateStorage = state.State,
+            BlackBoxStorage = state.BlackBox,
+            QueueStorage = state.Queue,
+            QueueMemoryBytes = 16 * 1024,
+            BufferBytes = 16 * 1024,
+            CanPrewarm = true,
+            CanReboot = true,
+        });
+        _session = _agent.Session;
+        _lines = new AgentLines(_agent, clock, output);
         _tokens = SasToken.ForDevice(new HostHmac(), identity.Key, identity.HostName, identity.DeviceId);
-        _userName = HubTopics.UserName(identity.HostName, identity.DeviceId, "agent-host/1.0 (dotnet)");
-        _linkOptions = new ClientOptions { Tls = new TlsClient(identity.DialHost, options.Roots) };
+        _userName = HubTopics.UserName(
+            identity.HostName, identity.DeviceId, "agent-host/1.0 (dotnet)", DeviceModel.Id);
+        _linkOptions = new ClientOptions
+        {
+            Tls = new TlsClient(identity.DialHost, options.Roots),
+            DialTimeout = options.DialTimeout,
+        };
     }
+
+    /// <summary>The agent, to look at; only between turns.</summary>
+    public DeviceAgent Agent => _agent;
+
+    /// <summary>The agent asked for a restart, and everything is saved.</summary>
+    public bool WantsRestart { get; private set; }
+
+    /// <summary>Puts a message in the agent's queue, from any thread.</summary>
+    public void Send(string properties, byte[] payload) =>
+        _calls.Writer.TryWrite(now => _agent.Send(now, properties, payload, payload.Length));
+
+    /// <summary>Has something done between two turns, from any thread.</summary>
+    public void Do(Action<DeviceAgent, Now> action) => _calls.Writer.TryWrite(now => action(_agent, now));
 
     /// <summary>
     /// Keeps the connection up until <paramref name="stop"/>, then says goodbye and prints the summary.
@@ -56,17 +84,17 @@ internal sealed class AgentDriver
     public async Task RunAsync(CancellationToken stop)
     {
         Now now = _clock.Read();
-        Say(_options.Identity + ", port " + _options.Port.ToString(CultureInfo.InvariantCulture)
-            + $", token {_options.Settings.LifetimeSeconds} s, start {_state.State.Boots}");
-        _session.OnNetworkUp(now);
+        _lines.SayStart(_options);
+        _agent.OnStart(now);
+        _agent.OnNetworkUp(now);
         long stopAtMs = long.MaxValue;
         while (true)
         {
             Turn(now);
-            if (stop.IsCancellationRequested && stopAtMs == long.MaxValue)
+            if ((stop.IsCancellationRequested || WantsRestart) && stopAtMs == long.MaxValue)
             {
                 stopAtMs = now.Ms + StopMs;
-                _session.OnStop(now);
+                _agent.OnStop(now);
                 CarryOut(now);
             }
 
@@ -79,36 +107,51 @@ internal sealed class AgentDriver
             now = _clock.Read();
         }
 
-        SaySummary();
+        _lines.SaySummary();
     }
 
     private void Turn(Now now)
     {
         NoticeClockStep(now);
+        while (_calls.Reader.TryRead(out Action<Now>? call))
+        {
+            call(now);
+            CarryOut(now);
+        }
+
+        NoteInbound(now);
         while (_events.Reader.TryRead(out LinkEvent report))
         {
-            if (report.Link == _link)
+            if (report.Link == _link || report.Link == _next)
             {
                 Tell(report, now);
                 CarryOut(now);
             }
+            else if (report.Link == _leaving && report.Kind == LinkEventKind.Closed)
+            {
+                _leaving = null;
+            }
         }
 
         _link?.OnWake(now.Ms);
-        _session.OnWake(now);
+        _leaving?.OnWake(now.Ms);
+        _agent.OnWake(now);
         CarryOut(now);
-        SayProblem();
     }
 
     private async Task WaitAsync(Now now, long stopAtMs, CancellationToken stop)
     {
-        long wakeMs = Math.Min(Math.Min(_session.NextWakeMs, stopAtMs), _link?.NextWakeMs(now.Ms) ?? long.MaxValue);
+        long wakeMs = Math.Min(Math.Min(_agent.NextWakeMs, stopAtMs), _link?.NextWakeMs(now.Ms) ?? long.MaxValue);
+        wakeMs = Math.Min(wakeMs, _leaving?.NextWakeMs(now.Ms) ?? long.MaxValue);
         long waitMs = Math.Clamp(wakeMs - now.Ms, 0, 60_000); // look at the clock once a minute in any case
         using CancellationTokenSource timer = CancellationTokenSource.CreateLinkedTokenSource(stop);
         timer.CancelAfter(TimeSpan.FromMilliseconds(waitMs));
         try
         {
-            await _events.Reader.WaitToReadAsync(timer.Token);
+            Task<bool> report = _events.Reader.WaitToReadAsync(timer.Token).AsTask();
+            Task<bool> call = _calls.Reader.WaitToReadAsync(timer.Token).AsTask();
+            await await Task.WhenAny(report, call);
+            await timer.CancelAsync(); // the other one must not wait on for ever
         }
         catch (OperationCanceledException)
         {
@@ -116,7 +159,7 @@ internal sealed class AgentDriver
         }
     }
 
-    /// <summary>The date was corrected, or the PC slept: the session plans by elapsed time and has to know.</summary>
+    /// <summary>The date was corrected, or the PC slept: the agent plans by elapsed time and has to know.</summary>
     private void NoticeClockStep(Now now)
     {
         long offsetMs = (now.UtcSeconds * 1000) - now.Ms;
@@ -129,9 +172,17 @@ internal sealed class AgentDriver
         _utcOffsetMs = offsetMs;
         if (!first && now.UtcKnown)
         {
-            Say("clock changed");
-            _session.OnTimeKnown(now);
+            _lines.Say("clock changed");
+            _agent.OnTimeKnown(now);
             CarryOut(now);
+        }
+    }
+
+    private void NoteInbound(Now now)
+    {
+        if (_link is { LastInboundMs: > 0 } link)
+        {
+            _agent.NoteInbound(new Now(link.LastInboundMs, now.UtcSeconds, now.UtcKnown));
         }
     }
 
@@ -139,150 +190,219 @@ internal sealed class AgentDriver
     {
         switch (report.Kind)
         {
-            case LinkEventKind.Connack when report.Code == 0:
-                _link!.Accept(now.Ms);
-                _session.OnConnected(now, report.SessionPresent);
+            case LinkEventKind.Dialled when report.Link == _next && _session.State != SessionState.TakingOver:
+                _agent.OnPrewarmed(now);
+                break;
+            case LinkEventKind.Dialled:
+                _agent.NotePhase(LinkPhase.Connack);
                 break;
             case LinkEventKind.Connack:
-                _link!.Close(now.Ms);
-                _link = null;
-                _session.OnRefused(now, report.Code);
+                TellConnack(report, now);
                 break;
-            case LinkEventKind.Failed:
-                _link = null;
-                _detail = report.Detail;
-                _session.OnConnectFailed(now, report.Reason);
+            case LinkEventKind.Subscribed:
+                _agent.OnSubscribed(now, report.Code == 0);
                 break;
-            case LinkEventKind.Acknowledged:
-                if (report.Code == _packetId)
-                {
-                    _session.OnHeartbeatAcknowledged(now, _sequenceInFlight);
-                }
-
+            case LinkEventKind.Message:
+                _agent.OnMessage(now, report.Detail!, report.Payload!, 0, report.Payload!.Length);
                 break;
-            case LinkEventKind.Closed:
-                TellClosed(report, now);
+            case LinkEventKind.Acknowledged when report.Code == _packetInFlight:
+                _packetInFlight = 0;
+                _agent.OnPublished(now);
+                _lines.SayAcknowledged();
+                break;
+            case LinkEventKind.Failed or LinkEventKind.Closed:
+                TellEnd(report, now);
                 break;
         }
     }
 
-    private void TellClosed(LinkEvent report, Now now)
+    private void TellConnack(LinkEvent report, Now now)
     {
-        bool ordered = _link!.IsClosing;
-        _link = null;
-        if (ordered)
+        if (report.Code != 0)
         {
-            _session.OnClosed(now);
+            report.Link.Close(now.Ms);
+            Forget(report.Link);
+            _agent.OnRefused(now, report.Code);
+            return;
         }
-        else
+
+        if (report.Link == _next)
         {
-            _detail = report.Detail;
-            _session.OnLinkLost(now, report.Reason);
+            Leave(now); // the takeover has succeeded; the old link's end is nobody's news
+            _link = _next;
+            _next = null;
         }
+
+        _link!.Accept(now.Ms);
+        _agent.OnConnected(now, report.SessionPresent);
+    }
+
+    private void TellEnd(LinkEvent report, Now now)
+    {
+        bool wasNext = report.Link == _next;
+        bool wasOrdered = report.Link.IsClosing;
+        Forget(report.Link);
+        if (wasOrdered)
+        {
+            _agent.OnClosed(now);
+            return;
+        }
+
+        _lines.Detail = report.Detail ?? "";
+        _agent.Seen.Saw(report.Phase, report.End, report.Error).Tls = report.Tls;
+        if (wasNext && _session.State != SessionState.TakingOver)
+        {
+            _agent.OnPrewarmFailed(now);
+        }
+        else if (report.Kind == LinkEventKind.Failed || wasNext || report.Phase != LinkPhase.Connected)
+        {
+            _agent.OnConnectFailed(now);
+        }
+        else if (_session.State != SessionState.TakingOver)
+        {
+            _agent.OnLinkLost(now);
+        }
+    }
+
+    private void Forget(MqttLink link)
+    {
+        _link = link == _link ? null : _link;
+        _next = link == _next ? null : _next;
     }
 
     private void CarryOut(Now now)
     {
-        SayChanges(now);
-        while (_session.TryTakeOutput(out SessionOutput output))
+        _lines.SayChanges(now);
+        while (_agent.TryTakeOutput(now, out AgentOutput output))
         {
             switch (output.Kind)
             {
-                case OutputKind.Connect:
-                    Connect(output.ExpirySeconds);
+                case AgentOutputKind.Connect:
+                    Connect(output, now);
                     break;
-                case OutputKind.Disconnect:
+                case AgentOutputKind.Disconnect:
                     Disconnect(now);
                     break;
-                case OutputKind.SendHeartbeat:
-                    SendHeartbeat(output, now);
+                case AgentOutputKind.Prewarm:
+                    _next?.Close(now.Ms);
+                    _next = Dial(null);
+                    break;
+                case AgentOutputKind.Subscribe:
+                    _link?.Subscribe(
+                        NextPacketId(), now.Ms, HubTopics.TwinResponses, HubTopics.DesiredPatches, HubTopics.Methods);
+                    break;
+                case AgentOutputKind.Publish:
+                    Publish(output, now);
+                    break;
+                case AgentOutputKind.Probe:
+                    _ = ProbeAsync();
+                    break;
+                case AgentOutputKind.Reboot:
+                    _lines.Say("restart asked for");
+                    WantsRestart = true;
                     break;
             }
+
+            _lines.SayChanges(now);
         }
     }
 
-    private void Connect(long expirySeconds)
+    private void Connect(AgentOutput output, Now now)
     {
-        _link = new MqttLink(_events.Writer, _options.Settings.KeepAliveSeconds);
-        _link.Open(
-            _options.Identity.DialHost, _options.Port, _linkOptions,
-            _options.Identity.DeviceId, _userName, _tokens.Build(expirySeconds));
+        string password = _tokens.Build(output.ExpirySeconds);
+        ConnectIdentity identity = new(_options.Identity.DeviceId, _userName, password);
+        if (output.Mode == RenewMode.Takeover)
+        {
+            _next?.Close(now.Ms);
+            _next = Dial(identity);
+        }
+        else if (output.Mode == RenewMode.Prewarm && _next is { IsOpen: true })
+        {
+            _link = _next;
+            _next = null;
+            _agent.NotePhase(LinkPhase.Connack);
+            _link.Connect(identity);
+        }
+        else
+        {
+            _next?.Close(now.Ms);
+            _next = null;
+            _link = Dial(identity);
+        }
     }
 
-    /// <summary>A link that is given up (no renewal, no stop) is not waited for.</summary>
+    private MqttLink Dial(ConnectIdentity? identity)
+    {
+        MqttLink link = new(_events.Writer, _session.Settings.KeepAliveSeconds);
+        link.Open(_options.Identity.DialHost, _options.Port, _linkOptions, identity);
+        return link;
+    }
+
+    /// <summary>A link that is given up is not waited for, nor one whose successor is open already.</summary>
     private void Disconnect(Now now)
     {
-        _link?.Close(now.Ms);
-        if (_session.State is not (SessionState.Renewing or SessionState.Stopped))
+        _packetInFlight = 0;
+        bool isRenewal = _session.State == SessionState.Renewing;
+        if (isRenewal && (_next is { IsOpen: true } || _link is null))
         {
-            _link = null;
-        }
-    }
-
-    private void SendHeartbeat(SessionOutput output, Now now)
-    {
-        _sequenceInFlight = output.Sequence;
-        _packetId = (ushort)(_packetId % ushort.MaxValue + 1);
-        _state.UseSequence(output.Sequence);
-        string topic = Heartbeat.Topic(
-            _options.Identity.DeviceId, output.Sequence, _options.Settings.HeartbeatIntervalSeconds,
-            output.RenewalSeconds);
-        _link?.Publish(topic, _packetId, now.Ms);
-    }
-
-    /// <summary>One line for what changed; the wording is what people and scripts look for.</summary>
-    private void SayChanges(Now now)
-    {
-        if (_session.HeartbeatsAcknowledged != _acknowledgedShown)
-        {
-            _acknowledgedShown = _session.HeartbeatsAcknowledged;
-            Say($"heartbeat {_sequenceInFlight} acknowledged");
-        }
-
-        if (_session.State == _shown)
-        {
+            Leave(now);
+            _agent.OnClosed(now);
             return;
         }
 
-        SessionState before = _shown;
-        _shown = _session.State;
-        Say(Line(before, now));
-        _detail = "";
-    }
-
-    private string Line(SessionState before, Now now)
-    {
-        switch (_shown)
+        if (!isRenewal)
         {
-            case SessionState.Connected when _session.Renewals != _renewalsShown:
-                _renewalsShown = _session.Renewals;
-                return $"renewed ({_renewalsShown}) gap {_session.LastGapMs} ms";
-            case SessionState.Connected:
-                return _session.LastGapMs < 0 ? "connected" : $"connected after {_session.LastGapMs} ms";
-            case SessionState.BackingOff:
-                string what = before == SessionState.Connecting ? "failed" : "lost";
-                string why = DisconnectReasonText.Of(_session.LastReason);
-                string more = _detail.Length == 0 ? "" : $" ({_detail})";
-                return string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"{what}: {why}{more}; next attempt in {(_session.NextWakeMs - now.Ms) / 1000.0:0.0} s");
-            default:
-                return SessionStateText.Of(_shown);
+            _next?.Close(now.Ms);
+            _next = null;
+        }
+
+        if (isRenewal || _session.State == SessionState.Stopped)
+        {
+            _link?.Close(now.Ms);
+        }
+        else
+        {
+            Leave(now);
         }
     }
 
-    private void SayProblem()
+    /// <summary>Says goodbye on the link in use and looks after it no further than that.</summary>
+    private void Leave(Now now)
     {
-        if (_state.Problem != _problemShown)
+        if (_link is not null)
         {
-            _problemShown = _state.Problem;
-            Say(_problemShown is null ? "state saved again" : $"state: {_problemShown}");
+            _leaving?.Abort();
+            _leaving = _link;
+            _link = null;
+            _leaving.Close(now.Ms);
         }
     }
 
-    private void SaySummary() => Say(
-        $"summary: {_session.Renewals} renewals, {_session.Drops} drops, {_session.HeartbeatsSent} heartbeats sent, "
-        + $"{_session.HeartbeatsRepeated} repeated, {_session.HeartbeatsAcknowledged} acknowledged");
+    private void Publish(AgentOutput output, Now now)
+    {
+        ushort packetId = output.Qos == 0 ? (ushort)0 : NextPacketId();
+        _packetInFlight = output.Qos == 0 ? _packetInFlight : packetId;
+        _link?.Publish(output.Topic, output.Buffer.AsSpan(0, output.Count), output.Qos, packetId, now.Ms);
+        _lines.NotePublished(output.Topic);
+    }
 
-    private void Say(string text) => _output.WriteLine($"{_clock.Stamp()} {text}");
+    private ushort NextPacketId() => _packetId = (ushort)(_packetId % ushort.MaxValue + 1);
+
+    private async Task ProbeAsync()
+    {
+        bool isOpen;
+        try
+        {
+            using CancellationTokenSource patience = new(ProbeMs);
+            using TcpClient tcp = new();
+            await tcp.ConnectAsync(_options.Identity.DialHost, _options.ProbePort, patience.Token);
+            isOpen = true;
+        }
+        catch (Exception failed) when (failed is SocketException or OperationCanceledException)
+        {
+            isOpen = false;
+        }
+
+        Do((agent, now) => agent.OnProbed(now, isOpen));
+    }
 }

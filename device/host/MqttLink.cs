@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Text;
 using System.Threading.Channels;
 using Agent.Core;
@@ -26,9 +27,10 @@ internal sealed class MqttLink : IClientHandler
     private readonly CancellationTokenSource _giveUp = new();
     private readonly Lock _gate = new();
     private ClientSession? _session;
+    private ConnectIdentity? _identity;
     private bool _accepted;
     private bool _closing;
-    private DisconnectReason _ownReason;
+    private bool _pingLost;
     private long _lastSentMs;
     private long _closeAtMs = long.MaxValue;
     private long _pingedAtMs = NotPinged;
@@ -42,15 +44,34 @@ internal sealed class MqttLink : IClientHandler
     /// <summary>Whether <see cref="Close"/> has been called: the end, when it comes, is ours.</summary>
     public bool IsClosing => _closing;
 
-    /// <summary>Dials in the background and sends CONNECT; the outcome is an event.</summary>
-    public void Open(string host, int port, ClientOptions options, string clientId, string userName, string password) =>
-        _ = OpenAsync(host, port, options, clientId, userName, password);
+    /// <summary>Whether TCP and TLS are open.</summary>
+    public bool IsOpen => _session is { IsOpen: true };
 
-    /// <summary>Publishes with QoS 1 and no payload.</summary>
-    public void Publish(string topic, ushort packetId, long nowMs)
+    /// <summary>When the last packet came, monotonic milliseconds; 0 before the first.</summary>
+    public long LastInboundMs => _session?.LastInboundMs ?? 0;
+
+    /// <summary>Dials in the background; with an identity CONNECT follows at once, without one it waits for Connect.</summary>
+    public void Open(string host, int port, ClientOptions options, ConnectIdentity? identity)
+    {
+        _identity = identity;
+        _ = OpenAsync(host, port, options);
+    }
+
+    /// <summary>Sends CONNECT on a link that is open.</summary>
+    public void Connect(ConnectIdentity identity) => SendConnect(_session!, identity);
+
+    /// <summary>Publishes with QoS 0 or 1.</summary>
+    public void Publish(string topic, ReadOnlySpan<byte> payload, int qos, ushort packetId, long nowMs)
     {
         _lastSentMs = nowMs;
-        _session?.SendPublish(Encoding.UTF8.GetBytes(topic), [], qos: 1, packetId);
+        _session?.SendPublish(Encoding.UTF8.GetBytes(topic), payload, (byte)qos, qos == 0 ? (ushort)0 : packetId);
+    }
+
+    /// <summary>Asks for topics, QoS 0.</summary>
+    public void Subscribe(ushort packetId, long nowMs, params string[] filters)
+    {
+        _lastSentMs = nowMs;
+        _session?.SendSubscribe(packetId, [.. filters.Select(filter => new TopicFilter(filter))]);
     }
 
     /// <summary>Notes CONNACK 0: from now on pings are due and closing says DISCONNECT.</summary>
@@ -83,6 +104,9 @@ internal sealed class MqttLink : IClientHandler
         }
     }
 
+    /// <summary>Ends the link at once, without a goodbye.</summary>
+    public void Abort() => _session?.Close(reset: true);
+
     /// <summary>When <see cref="OnWake"/> wants to be called.</summary>
     public long NextWakeMs(long nowMs)
     {
@@ -91,14 +115,14 @@ internal sealed class MqttLink : IClientHandler
             return _closeAtMs;
         }
 
-        bool tended = _accepted && !_closing && _ownReason == DisconnectReason.None;
+        bool tended = _accepted && !_closing && !_pingLost;
         return tended ? nowMs + (_pingedAtMs == NotPinged ? PingInMs(nowMs) : LostInMs(nowMs)) : long.MaxValue;
     }
 
     /// <summary>Pings after half a keep-alive without traffic, and gives the link up after the other half.</summary>
     public void OnWake(long nowMs)
     {
-        if (_session is null || !_accepted || _ownReason != DisconnectReason.None)
+        if (_session is null || !_accepted || _pingLost)
         {
             return;
         }
@@ -127,33 +151,37 @@ internal sealed class MqttLink : IClientHandler
         }
         else if (_pingedAtMs != NotPinged && LostInMs(nowMs) <= 0)
         {
-            _ownReason = DisconnectReason.KeepAliveLost;
+            _pingLost = true;
             _session.Close(reset: true);
         }
     }
 
-    public void OnConnack(ClientSession session, byte code, bool sessionPresent) =>
-        _events.TryWrite(new LinkEvent(LinkEventKind.Connack, this, code, sessionPresent));
+    public void OnConnack(ClientSession session, byte code, bool sessionPresent) => Report(
+        new LinkEvent(LinkEventKind.Connack, this) { Code = code, SessionPresent = sessionPresent });
 
-    public void OnPuback(ClientSession session, ushort packetId) =>
-        _events.TryWrite(new LinkEvent(LinkEventKind.Acknowledged, this, packetId));
+    public void OnPuback(ClientSession session, ushort packetId) => Report(
+        new LinkEvent(LinkEventKind.Acknowledged, this) { Code = packetId });
 
     public void OnPublish(ClientSession session, in PublishPacket packet)
     {
         if (packet.Qos == 1)
         {
-            session.SendPuback(packet.PacketId); // nothing is subscribed yet; a hub that sends anyway is not blocked
+            session.SendPuback(packet.PacketId);
         }
+
+        Report(new LinkEvent(LinkEventKind.Message, this)
+        {
+            Detail = Encoding.UTF8.GetString(packet.Topic),
+            Payload = packet.Payload.ToArray(),
+        });
     }
 
-    public void OnSuback(ClientSession session, in SubackPacket packet)
-    {
-        // Nothing is subscribed.
-    }
+    public void OnSuback(ClientSession session, in SubackPacket packet) => Report(
+        new LinkEvent(LinkEventKind.Subscribed, this) { Code = packet.Codes.Contains(SubackPacket.Failure) ? 1 : 0 });
 
     public void OnUnsuback(ClientSession session, ushort packetId)
     {
-        // Nothing is subscribed.
+        // Nothing is ever unsubscribed.
     }
 
     public void OnPingresp(ClientSession session)
@@ -161,14 +189,14 @@ internal sealed class MqttLink : IClientHandler
         // The session has noted the arrival in LastInboundMs, which is what keep-alive looks at.
     }
 
-    public void OnClosed(ClientSession session, SessionEnd end)
+    public void OnClosed(ClientSession session, SessionEnd end) => Report(new LinkEvent(LinkEventKind.Closed, this)
     {
-        DisconnectReason reason = _ownReason != DisconnectReason.None ? _ownReason : ReasonOf(end);
-        _events.TryWrite(new LinkEvent(LinkEventKind.Closed, this, Reason: reason, Detail: end.Text()));
-    }
+        Phase = _accepted ? LinkPhase.Connected : LinkPhase.Connack,
+        End = _pingLost ? LinkEnd.PingTimedOut : EndOf(end),
+        Detail = end.Text(),
+    });
 
-    private async Task OpenAsync(
-        string host, int port, ClientOptions options, string clientId, string userName, string password)
+    private async Task OpenAsync(string host, int port, ClientOptions options)
     {
         try
         {
@@ -183,31 +211,49 @@ internal sealed class MqttLink : IClientHandler
                 }
             }
 
-            session.SendConnect(new ConnectPacket
+            Report(new LinkEvent(LinkEventKind.Dialled, this));
+            if (_identity is { } identity)
             {
-                ClientId = Encoding.UTF8.GetBytes(clientId),
-                UserName = Encoding.UTF8.GetBytes(userName),
-                Password = Encoding.UTF8.GetBytes(password),
-                KeepAliveSeconds = (ushort)(_keepAliveMs / 1000),
-                CleanSession = false,
-            });
+                SendConnect(session, identity);
+            }
         }
         catch (LinkException fault)
         {
-            _events.TryWrite(
-                new LinkEvent(LinkEventKind.Failed, this, Reason: ReasonOf(fault.Fault), Detail: fault.Message));
+            (LinkPhase phase, LinkEnd end, TlsFault tls) = Facts(fault.Fault);
+            Report(new LinkEvent(LinkEventKind.Failed, this)
+            {
+                Phase = phase,
+                End = end,
+                Tls = tls,
+                Error = fault.InnerException is SocketException socket ? (int)socket.SocketErrorCode : 0,
+                Detail = fault.Message,
+            });
         }
         catch (OperationCanceledException)
         {
-            _events.TryWrite(new LinkEvent(LinkEventKind.Closed, this)); // given up by Close
+            Report(new LinkEvent(LinkEventKind.Closed, this)); // given up by Close
         }
         catch (Exception fault)
         {
             // The edge of a background task: what nobody foresaw must still reach the driver, which retries.
-            _events.TryWrite(new LinkEvent(
-                LinkEventKind.Failed, this, Reason: DisconnectReason.Unknown, Detail: fault.GetType().Name));
+            Report(new LinkEvent(LinkEventKind.Failed, this)
+            {
+                End = fault is OutOfMemoryException ? LinkEnd.OutOfMemory : LinkEnd.Unknown,
+                Detail = fault.GetType().Name,
+            });
         }
     }
+
+    private void SendConnect(ClientSession session, ConnectIdentity identity) => session.SendConnect(new ConnectPacket
+    {
+        ClientId = Encoding.UTF8.GetBytes(identity.ClientId),
+        UserName = Encoding.UTF8.GetBytes(identity.UserName),
+        Password = Encoding.UTF8.GetBytes(identity.Password),
+        KeepAliveSeconds = (ushort)(_keepAliveMs / 1000),
+        CleanSession = false,
+    });
+
+    private void Report(LinkEvent report) => _events.TryWrite(report);
 
     private long SilenceMs(long nowMs) => nowMs - (_session?.LastInboundMs ?? nowMs);
 
@@ -216,28 +262,36 @@ internal sealed class MqttLink : IClientHandler
 
     private long LostInMs(long nowMs) => _pingedAtMs + (_keepAliveMs / 2) - nowMs;
 
-    private static DisconnectReason ReasonOf(LinkFault fault) => fault switch
+    private static (LinkPhase Phase, LinkEnd End, TlsFault Tls) Facts(LinkFault fault) => fault switch
     {
-        LinkFault.DnsFailed => DisconnectReason.NameNotResolved,
-        LinkFault.TcpRefused => DisconnectReason.TcpRefused,
-        LinkFault.TcpTimedOut => DisconnectReason.TcpTimedOut,
-        LinkFault.TcpUnreachable => DisconnectReason.NetworkLost,
-        LinkFault.TlsUntrustedRoot => DisconnectReason.TlsWrongRoot,
-        LinkFault.TlsNameMismatch => DisconnectReason.TlsWrongName,
-        LinkFault.TlsExpired => DisconnectReason.TlsWrongClock,
-        LinkFault.TlsFailed or LinkFault.TlsTimedOut or LinkFault.TlsBadCertificate => DisconnectReason.TlsFailed,
-        _ => DisconnectReason.Unknown,
+        LinkFault.DnsFailed => (LinkPhase.Name, LinkEnd.Unknown, TlsFault.Unknown),
+        LinkFault.TcpRefused => (LinkPhase.Tcp, LinkEnd.Refused, TlsFault.Unknown),
+        LinkFault.TcpTimedOut => (LinkPhase.Tcp, LinkEnd.TimedOut, TlsFault.Unknown),
+        LinkFault.TcpUnreachable => (LinkPhase.Tcp, LinkEnd.Unreachable, TlsFault.Unknown),
+        LinkFault.TcpFailed => (LinkPhase.Tcp, LinkEnd.Unknown, TlsFault.Unknown),
+        LinkFault.TlsTimedOut => (LinkPhase.Tls, LinkEnd.TimedOut, TlsFault.Unknown),
+        LinkFault.TlsUntrustedRoot => (LinkPhase.Tls, LinkEnd.Unknown, TlsFault.WrongRoot),
+        LinkFault.TlsNameMismatch => (LinkPhase.Tls, LinkEnd.Unknown, TlsFault.WrongName),
+        LinkFault.TlsExpired => (LinkPhase.Tls, LinkEnd.Unknown, TlsFault.WrongDates),
+        LinkFault.TlsFailed or LinkFault.TlsBadCertificate => (LinkPhase.Tls, LinkEnd.Unknown, TlsFault.Unknown),
+        _ => (LinkPhase.Tcp, LinkEnd.Unknown, TlsFault.Unknown),
     };
 
-    private static DisconnectReason ReasonOf(SessionEnd end) => end switch
+    private static LinkEnd EndOf(SessionEnd end) => end switch
     {
-        SessionEnd.PeerClosed or SessionEnd.PeerClosedInPacket => DisconnectReason.ClosedByPeer,
-        SessionEnd.PeerReset => DisconnectReason.ConnectionReset,
-        SessionEnd.NetworkFailed => DisconnectReason.NetworkLost,
-        SessionEnd.TlsFailed or SessionEnd.TlsHandshakeFailed => DisconnectReason.TlsFailed,
+        SessionEnd.PeerClosed or SessionEnd.PeerClosedInPacket => LinkEnd.Closed,
+        SessionEnd.PeerReset => LinkEnd.Reset,
+        SessionEnd.NetworkFailed => LinkEnd.Unreachable,
         SessionEnd.Malformed or SessionEnd.TooLarge or SessionEnd.NotAllowed or SessionEnd.Qos2
-            or SessionEnd.FirstPacketNotConnack or SessionEnd.SecondConnack => DisconnectReason.ProtocolViolation,
-        SessionEnd.SlowReader => DisconnectReason.SilentPeer,
-        _ => DisconnectReason.Unknown,
+            or SessionEnd.FirstPacketNotConnack or SessionEnd.SecondConnack => LinkEnd.Malformed,
+        SessionEnd.SlowReader => LinkEnd.TimedOut,
+        _ => LinkEnd.Unknown,
     };
+}
+
+/// <summary>What CONNECT says about who we are.</summary>
+internal sealed record ConnectIdentity(string ClientId, string UserName, string Password)
+{
+    /// <summary>Without the password.</summary>
+    public override string ToString() => ClientId;
 }

@@ -54,10 +54,10 @@ async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
         return Refuse(problem);
     }
 
-    StateFile stateFile;
+    StateFolder stateFolder;
     try
     {
-        stateFile = StateFile.Open(options!.StateFolder);
+        stateFolder = StateFolder.Open(options!.StateFolder);
     }
     catch (Exception fault) when (fault is IOException or UnauthorizedAccessException or ArgumentException)
     {
@@ -68,8 +68,14 @@ async Task<int> RunAsync(ParseResult result, CancellationToken cancellation)
     using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
     using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
     uint seed = (uint)RandomNumberGenerator.GetInt32(int.MaxValue);
-    AgentDriver driver = new(options, stateFile, new HostClock(TimeProvider.System), seed, Console.Out);
-    await driver.RunAsync(stop.Token);
+    AgentDriver driver;
+    do
+    {
+        // The method "reboot" ends a run; the PC's way to restart a device is the next one.
+        driver = new(options, stateFolder, new HostClock(TimeProvider.System), seed++, Console.Out);
+        await driver.RunAsync(stop.Token);
+    }
+    while (driver.WantsRestart && !stop.IsCancellationRequested);
     return 0;
 
     void Stop(PosixSignalContext context)
@@ -96,18 +102,22 @@ bool TryReadOptions(ParseResult result, out AgentOptions? options, out string pr
 
     TokenSettingsDraft draft = new();
     int dialPort = 8883;
+    int lifetimeSeconds = draft.LifetimeSeconds;
+    int heartbeatSeconds = draft.HeartbeatIntervalSeconds;
     if (!TryReadNumber(result, port, 1, 65535, ref dialPort, out problem)
         || !TryReadNumber(
             result, lifetime, TokenSettings.LifetimeSecondsMin, TokenSettings.LifetimeSecondsMax,
-            ref draft.LifetimeSeconds, out problem)
+            ref lifetimeSeconds, out problem)
         || !TryReadNumber(
             result, heartbeat, 0, TokenSettings.HeartbeatIntervalSecondsMax,
-            ref draft.HeartbeatIntervalSeconds, out problem)
+            ref heartbeatSeconds, out problem)
         || !TryReadRoots(result.GetValue(ca), out X509Certificate2Collection? roots, out problem))
     {
         return false;
     }
 
+    draft.LifetimeSeconds = lifetimeSeconds;
+    draft.HeartbeatIntervalSeconds = heartbeatSeconds;
     if (!draft.TryBuild(out TokenSettings settings, out string[] problems))
     {
         problem = string.Join("; ", problems);

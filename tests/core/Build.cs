@@ -13,7 +13,9 @@ internal static class Build
         int backoffMin = TokenSettings.BackoffMinSecondsDefault,
         int backoffMax = TokenSettings.BackoffMaxSecondsDefault,
         int heartbeat = TokenSettings.HeartbeatIntervalSecondsDefault,
-        int reconnectSpread = 0)
+        int reconnectSpread = 0,
+        RenewMode mode = RenewMode.Clean,
+        int keepAlive = TokenSettings.KeepAliveSecondsDefault)
     {
         TokenSettingsDraft draft = new()
         {
@@ -25,6 +27,8 @@ internal static class Build
             BackoffMaxSeconds = backoffMax,
             HeartbeatIntervalSeconds = heartbeat,
             ReconnectSpreadSeconds = reconnectSpread,
+            RenewMode = mode,
+            KeepAliveSeconds = keepAlive,
         };
         Assert.True(draft.TryBuild(out TokenSettings settings, out string[] problems), string.Join("; ", problems));
         return settings;

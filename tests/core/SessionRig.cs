@@ -18,6 +18,8 @@ internal sealed class SessionRig
         OnConnect = output => After(DelayMs, () => Session.OnConnected(Now, sessionPresent: false));
         OnDisconnect = () => After(DelayMs, () => Session.OnClosed(Now));
         OnHeartbeat = output => After(DelayMs, () => Session.OnHeartbeatAcknowledged(Now, output.Sequence));
+        OnPrewarm = () => After(DelayMs, () => Session.OnPrewarmed(Now));
+        OnMessage = () => After(DelayMs, () => Session.OnMessageAcknowledged(Now, moreWait: false));
     }
 
     public Session Session { get; }
@@ -37,6 +39,10 @@ internal sealed class SessionRig
     public Action OnDisconnect { get; set; }
 
     public Action<SessionOutput> OnHeartbeat { get; set; }
+
+    public Action OnPrewarm { get; set; }
+
+    public Action OnMessage { get; set; }
 
     /// <summary>Every order with its moment: "1000 Connect", "3060000 Disconnect", "0 SendHeartbeat 1".</summary>
     public List<string> Orders { get; } = [];
@@ -91,9 +97,12 @@ internal sealed class SessionRig
     {
         while (Session.TryTakeOutput(out SessionOutput output))
         {
-            Orders.Add(output.Kind == OutputKind.SendHeartbeat
-                ? $"{Ms} {output.Kind} {output.Sequence}"
-                : $"{Ms} {output.Kind}");
+            Orders.Add(output.Kind switch
+            {
+                OutputKind.SendHeartbeat => $"{Ms} {output.Kind} {output.Sequence}",
+                OutputKind.Connect when output.Mode != RenewMode.Clean => $"{Ms} {output.Kind} {output.Mode}",
+                _ => $"{Ms} {output.Kind}",
+            });
             switch (output.Kind)
             {
                 case OutputKind.Connect:
@@ -102,6 +111,12 @@ internal sealed class SessionRig
                     break;
                 case OutputKind.Disconnect:
                     OnDisconnect();
+                    break;
+                case OutputKind.Prewarm:
+                    OnPrewarm();
+                    break;
+                case OutputKind.SendMessage:
+                    OnMessage();
                     break;
                 default:
                     OnHeartbeat(output);

@@ -22,6 +22,12 @@ internal static class SessionTable
         ("OnClosed", (session, now) => session.OnClosed(now)),
         ("OnTelemetrySent", (session, now) => session.OnTelemetrySent(now)),
         ("OnHeartbeatAcknowledged 1", (session, now) => session.OnHeartbeatAcknowledged(now, 1)),
+        ("OnMessageWaiting", (session, now) => session.OnMessageWaiting(now)),
+        ("OnMessageAcknowledged", (session, now) => session.OnMessageAcknowledged(now, moreWait: false)),
+        ("OnPrewarmed", (session, now) => session.OnPrewarmed(now)),
+        ("OnPrewarmFailed", (session, now) => session.OnPrewarmFailed(now)),
+        ("OnRenewNow", (session, now) => session.OnRenewNow(now, DisconnectReason.PlannedRenewal, 500)),
+        ("OnSettings reconnecting", (session, now) => session.OnSettings(now, session.Settings, true)),
         ("OnWake early", (session, now) => session.OnWake(now)),
         ("OnWake when due", WakeWhenDue),
         ("OnStop", (session, now) => session.OnStop(now)),
@@ -38,6 +44,14 @@ internal static class SessionTable
         ("renewing, draining heartbeat 1", () => New().Connect().RunTo(25_500)),
         ("renewing, closing", () => Acknowledging().Connect().RunTo(25_500)),
         ("renewing, closing, heartbeat 1 in flight", () => New().Connect().RunTo(27_500)),
+        ("connected, message in flight", () => Acknowledging().Connect().RunTo(1_000)
+            .Do((session, now) => session.OnMessageWaiting(now))),
+        ("connected, prewarming", () => Acknowledging(RenewMode.Prewarm).Connect().RunTo(25_500)),
+        ("renewing, prewarmed, closing", () => Acknowledging(RenewMode.Prewarm).Connect().RunTo(25_500)
+            .Do((session, now) => session.OnPrewarmed(now))),
+        ("connecting, prewarmed", () => Acknowledging(RenewMode.Prewarm).Connect().RunTo(25_500)
+            .Do((session, now) => session.OnPrewarmed(now)).Do((session, now) => session.OnClosed(now))),
+        ("taking over", () => Acknowledging(RenewMode.Takeover).Connect().RunTo(25_500)),
         ("backing off", () => Mute().Do((session, now) => session.OnNetworkUp(now)).RunTo(45_000)),
         ("backing off, heartbeat 1 in flight", () => New().Connect().Do(
             (session, now) => session.OnLinkLost(now, DisconnectReason.ClosedByPeer))),
@@ -54,7 +68,7 @@ internal static class SessionTable
             text.Append(CultureInfo.InvariantCulture, $"\n{situation}\n");
             foreach ((string name, Action<Session, Now> happens) in Events)
             {
-                text.Append(CultureInfo.InvariantCulture, $"  {name,-26}{Outcome(make(), happens)}\n");
+                text.Append(CultureInfo.InvariantCulture, $"  {name,-27}{Outcome(make(), happens)}\n");
             }
         }
 
@@ -93,17 +107,30 @@ internal static class SessionTable
         return $"{SessionStateText.Of(rig.Session.State)}{(waits.Length == 0 ? "" : $" ({waits})")}";
     }
 
-    private static SessionRig New()
+    private static SessionRig New() => New(RenewMode.Clean);
+
+    private static SessionRig New(RenewMode mode)
     {
-        SessionRig rig = new(Build.Settings(lifetime: 30, spread: 0, heartbeat: 20));
+        SessionRig rig = new(Build.Settings(lifetime: 30, spread: 0, heartbeat: 20, mode: mode));
+        rig.Session.CanPrewarm = true;
         rig.OnHeartbeat = _ => { };
+        rig.OnMessage = () => { };
+        rig.OnPrewarm = () => { };
         rig.OnDisconnect = () => { };
         return rig;
     }
 
-    private static SessionRig Acknowledging()
+    private static SessionRig Acknowledging(RenewMode mode = RenewMode.Clean)
     {
-        SessionRig rig = New();
+        SessionRig rig = New(mode);
+        Action<SessionOutput> connect = rig.OnConnect;
+        rig.OnConnect = output =>
+        {
+            if (rig.Session.Attempts == 1)
+            {
+                connect(output); // only the first link comes up; what is tested is what a second one meets
+            }
+        };
         rig.OnHeartbeat = output => rig.Session.OnHeartbeatAcknowledged(rig.Now, output.Sequence);
         return rig;
     }

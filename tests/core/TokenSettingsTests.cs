@@ -29,9 +29,10 @@ public sealed class TokenSettingsTests
         Assert.Null(settings);
         Assert.Equal(
             [
-                "lifetimeSeconds: 9 is below 10", "renewAtPercent: 140 is above 95", "spreadPercent: -1 is below 0",
-                "backoffMinSeconds: 0 is below 1", "backoffMaxSeconds: 3601 is above 3600",
-                "keepAliveSeconds: 1178 is above 1177", "heartbeatIntervalSeconds: 86401 is above 86400",
+                "token.lifetimeSeconds: 9 is below 10", "token.renewAtPercent: 140 is above 95",
+                "token.spreadPercent: -1 is below 0", "backoff.minSeconds: 0 is below 1",
+                "backoff.maxSeconds: 3601 is above 3600", "keepAliveSeconds: 1178 is above 1177",
+                "heartbeat.intervalSeconds: 86401 is above 86400",
             ],
             problems);
     }
@@ -57,7 +58,7 @@ public sealed class TokenSettingsTests
     {
         TokenSettingsDraft draft = new() { BackoffMinSeconds = 30, BackoffMaxSeconds = 20 };
         Assert.False(draft.TryBuild(out _, out string[] problems));
-        Assert.Equal(["backoffMaxSeconds: 20 is below 30"], problems);
+        Assert.Equal(["backoff.maxSeconds: 20 is below 30"], problems);
     }
 
     [Fact]

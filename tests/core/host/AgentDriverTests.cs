@@ -19,7 +19,7 @@ public sealed class AgentDriverTests
             "summary: 0 renewals, 0 drops, 1 heartbeats sent, 0 repeated, 1 acknowledged", agent.Printed.TrimEnd());
         Assert.Equal([SessionEnd.Disconnected], hub.Ends);
         string topic = Assert.Single(hub.Topics);
-        Assert.Matches(@"^devices/d-1/messages/events/type=heartbeat&seq=1&interval=86400&renewal=\d{4}$", topic);
+        Assert.Matches(@"^devices/d-1/messages/events/type=heartbeat&seq=1&interval=86400&renewal=\d{4}&gap=2000&boots=1$", topic);
     }
 
     [Fact]
@@ -94,7 +94,10 @@ public sealed class AgentDriverTests
         await using FakeHub hub = new() { AnswersPings = false };
         Channel<LinkEvent> events = Channel.CreateUnbounded<LinkEvent>();
         MqttLink link = new(events.Writer, keepAliveSeconds: 10);
-        link.Open("localhost", hub.Port, new ClientOptions { Tls = new TlsClient("localhost", hub.Roots) }, "d", "u", "p");
+        link.Open(
+            "localhost", hub.Port, new ClientOptions { Tls = new TlsClient("localhost", hub.Roots) },
+            new ConnectIdentity("d", "u", "p"));
+        Assert.Equal(LinkEventKind.Dialled, (await events.Reader.ReadAsync()).Kind);
         Assert.Equal(LinkEventKind.Connack, (await events.Reader.ReadAsync()).Kind);
         long nowMs = TimeProvider.System.NowMs();
         link.Accept(nowMs);
@@ -102,6 +105,6 @@ public sealed class AgentDriverTests
         await hub.Pings.WaitAsync();
         Assert.Equal(nowMs + 11_000, link.NextWakeMs(nowMs + 7_000));
         link.OnWake(nowMs + 11_000);
-        Assert.Equal(DisconnectReason.KeepAliveLost, (await events.Reader.ReadAsync()).Reason);
+        Assert.Equal(LinkEnd.PingTimedOut, (await events.Reader.ReadAsync()).End);
     }
 }

@@ -19,9 +19,12 @@ internal sealed class AgentRun : IAsyncDisposable
         Assert.True(ConnectionString.TryParse(text, out ConnectionString? identity, out _));
         AgentOptions options = new(
             identity, hub.Port, trusted ? hub.Roots : null, null, Core.Build.Settings(heartbeat: 86400));
-        AgentDriver driver = new(options, StateFile.Open(null), new HostClock(TimeProvider.System), 1, _lines);
-        _running = driver.RunAsync(_stop.Token);
+        Driver = new AgentDriver(options, StateFolder.Open(null), new HostClock(TimeProvider.System), 1, _lines);
+        _running = Driver.RunAsync(_stop.Token);
     }
+
+    /// <summary>The program itself.</summary>
+    public AgentDriver Driver { get; }
 
     /// <summary>Everything printed so far.</summary>
     public string Printed => _lines.All;

@@ -3,6 +3,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using System.Threading.Channels;
 using Agent.Wire;
 
 namespace Agent.Tests.Host;
@@ -40,6 +41,21 @@ internal sealed class FakeHub : IServerHandler, IAsyncDisposable
 
     public ConcurrentQueue<string> Topics { get; } = new();
 
+    /// <summary>The answer to a twin GET.</summary>
+    public string Twin { get; set; } = "{\"desired\":{\"$version\":1},\"reported\":{\"$version\":1}}";
+
+    /// <summary>Reported patches.</summary>
+    public Channel<string> Reports { get; } = Channel.CreateUnbounded<string>();
+
+    /// <summary>Answers to direct methods.</summary>
+    public Channel<(string Topic, string Payload)> Answers { get; } = Channel.CreateUnbounded<(string, string)>();
+
+    /// <summary>Telemetry with its payload.</summary>
+    public Channel<(string Topic, string Payload)> Messages { get; } = Channel.CreateUnbounded<(string, string)>();
+
+    /// <summary>False: PUBLISH stays unacknowledged.</summary>
+    public bool Acknowledges { get; set; } = true;
+
     public SemaphoreSlim Pings { get; } = new(0);
 
     /// <summary>Reasons of ended connections, in order.</summary>
@@ -63,9 +79,36 @@ internal sealed class FakeHub : IServerHandler, IAsyncDisposable
 
     public void OnPublish(ServerSession session, in PublishPacket packet)
     {
-        Topics.Enqueue(Text(packet.Topic));
-        session.SendPuback(packet.PacketId);
+        string topic = Text(packet.Topic);
+        int request = topic.IndexOf("$rid=", StringComparison.Ordinal);
+        if (topic.StartsWith("$iothub/twin/GET/", StringComparison.Ordinal))
+        {
+            Tell($"$iothub/twin/res/200/?{topic[request..]}", Twin);
+        }
+        else if (topic.StartsWith("$iothub/twin/PATCH/", StringComparison.Ordinal))
+        {
+            Reports.Writer.TryWrite(Text(packet.Payload));
+            Tell($"$iothub/twin/res/204/?{topic[request..]}&$version=2", "");
+        }
+        else if (topic.StartsWith("$iothub/methods/res/", StringComparison.Ordinal))
+        {
+            Answers.Writer.TryWrite((topic, Text(packet.Payload)));
+        }
+        else
+        {
+            Topics.Enqueue(topic);
+            Messages.Writer.TryWrite((topic, Text(packet.Payload)));
+        }
+
+        if (packet.Qos == 1 && Acknowledges)
+        {
+            session.SendPuback(packet.PacketId);
+        }
     }
+
+    /// <summary>Publishes to the device, QoS 0.</summary>
+    public void Tell(string topic, string payload) =>
+        _latest!.SendPublish(Encoding.UTF8.GetBytes(topic), Encoding.UTF8.GetBytes(payload), qos: 0, packetId: 0);
 
     public void OnPing(ServerSession session)
     {
@@ -78,7 +121,8 @@ internal sealed class FakeHub : IServerHandler, IAsyncDisposable
 
     public void OnPuback(ServerSession session, ushort packetId) => throw new NotSupportedException();
 
-    public void OnSubscribe(ServerSession session, in SubscribePacket packet) => throw new NotSupportedException();
+    public void OnSubscribe(ServerSession session, in SubscribePacket packet) =>
+        session.SendSuback(packet.PacketId, new byte[packet.Count]);
 
     public void OnUnsubscribe(ServerSession session, in UnsubscribePacket packet) => throw new NotSupportedException();
 
