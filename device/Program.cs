@@ -18,9 +18,11 @@ namespace Agent
             {
                 DisconnectReason reason = DisconnectReason.Crash;
                 string detail = "the supervisor returned";
+                Supervisor supervisor = null;
                 try
                 {
-                    new Supervisor().Run();
+                    supervisor = new Supervisor();
+                    supervisor.Run();
                 }
                 catch (OutOfMemoryException)
                 {
@@ -31,6 +33,11 @@ namespace Agent
                 {
                     detail = fault.GetType().Name;
                     SayTrace(fault);
+                }
+
+                if (supervisor != null)
+                {
+                    supervisor.NoteFatal(reason);
                 }
 
                 Thread.Sleep(PauseBeforeRebootMs);

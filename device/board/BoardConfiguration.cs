@@ -5,7 +5,7 @@
 //   network=wifi                   or "other": something else brings the network up
 //   hub.port=8883
 //   sntp.server1=pool.ntp.org      sntp.server2=time.windows.com; "none" = the clock is set by something else
-//   settings.lifetimeSeconds=3600  and every other number of TokenSettings; renewMode=clean, takeover or prewarm
+//   settings.lifetimeSeconds=3600  and every other number of TokenSettings; settings.renewMode=clean, takeover or prewarm
 using Agent.Core;
 
 namespace Agent.Board
@@ -24,7 +24,6 @@ namespace Agent.Board
             HubPort = NamedValues.FindNumber(text, '\n', "hub.port", 8883);
             SntpServer1 = Text("sntp.server1", "pool.ntp.org");
             SntpServer2 = Text("sntp.server2", "time.windows.com");
-            RenewMode = Text("renewmode", "clean");
         }
 
         /// <summary>GPIO number of the LED; -1 = none.</summary>
@@ -42,9 +41,6 @@ namespace Agent.Board
 
         public string SntpServer2 { get; }
 
-        /// <summary>How to renew: clean, takeover or prewarm.</summary>
-        public string RenewMode { get; }
-
         /// <summary>The settings to begin with; the defaults, with the problems, when the file's do not fit together.</summary>
         public TokenSettings Settings(out string[] problems)
         {
@@ -58,6 +54,8 @@ namespace Agent.Board
             draft.ReconnectSpreadSeconds = Number("reconnectspreadseconds", draft.ReconnectSpreadSeconds);
             draft.KeepAliveSeconds = Number("keepaliveseconds", draft.KeepAliveSeconds);
             draft.HeartbeatIntervalSeconds = Number("heartbeatintervalseconds", draft.HeartbeatIntervalSeconds);
+            string mode = Text("settings.renewmode", "clean");
+            draft.RenewMode = mode == "takeover" ? RenewMode.Takeover : mode == "prewarm" ? RenewMode.Prewarm : RenewMode.Clean;
             TokenSettings settings;
             return draft.TryBuild(out settings, out problems) ? settings : TokenSettings.Default();
         }

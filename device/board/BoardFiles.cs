@@ -26,8 +26,10 @@ namespace Agent.Board
         /// <summary>Trusted roots, PEM, instead of the ones compiled in.</summary>
         public const string Roots = "I:\\roots.pem";
 
-        /// <summary>How often the board has started, and the number of the next heartbeat.</summary>
-        public const string State = "I:\\state.txt";
+        /// <summary>The agent's counters and settings, its black box and its message queue, each a few files.</summary>
+        public const string State = "I:\\state";
+        public const string BlackBox = "I:\\box";
+        public const string Queue = "I:\\queue";
 
         /// <summary>Why the board was about to reboot.</summary>
         public const string Reboot = "I:\\reboot.txt";

@@ -34,6 +34,9 @@ namespace Agent.Board
             new Thread(Watch).Start();
         }
 
+        /// <summary>Whose black box to write into; null until there is an agent.</summary>
+        public Supervisor Supervisor { get; set; }
+
         /// <summary>The supervisor's sign of life.</summary>
         public void Feed()
         {
@@ -54,6 +57,11 @@ namespace Agent.Board
                     if (ticks >= ticksMax)
                     {
                         ticks = 0; // should the reboot fail, try again later
+                        if (Supervisor != null)
+                        {
+                            Supervisor.NoteFatal(DisconnectReason.Watchdog);
+                        }
+
                         Restart.Now(DisconnectReason.Watchdog, "the supervisor stood still");
                     }
                 }

@@ -16,15 +16,6 @@ using nanoFramework.M2Mqtt;
 
 namespace Agent.Board
 {
-    /// <summary>How far an attempt to connect has come.</summary>
-    public enum ConnectPhase
-    {
-        Name = 0,
-        Tcp = 1,
-        Tls = 2,
-        Mqtt = 3,
-    }
-
     /// <summary>TCP and TLS to the hub, to be given to an MqttClient.</summary>
     public sealed class HubChannel : IMqttNetworkChannel
     {
@@ -45,13 +36,16 @@ namespace Agent.Board
             ValidateServerCertificate = true;
         }
 
-        public ConnectPhase Phase { get; private set; }
+        public LinkPhase Phase { get; private set; }
 
         /// <summary>The error number of what failed; 0 = nothing has, or it had no number.</summary>
         public int ErrorCode { get; private set; }
 
-        /// <summary>Why the other end is gone; None while it is not.</summary>
-        public DisconnectReason EndReason { get; private set; }
+        /// <summary>Whether the connection ended without our doing.</summary>
+        public bool HasEnded { get; private set; }
+
+        /// <summary>How it ended.</summary>
+        public LinkEnd End { get; private set; }
 
         /// <summary>Uptime at the last byte received; 0 before the first.</summary>
         public long LastInboundMs { get; private set; }
@@ -68,7 +62,7 @@ namespace Agent.Board
         /// <summary>Looks the name up anew: a hub that moved is found by its name only.</summary>
         public void Resolve()
         {
-            Phase = ConnectPhase.Name;
+            Phase = LinkPhase.Name;
             try
             {
                 IPAddress[] found = Dns.GetHostEntry(host).AddressList;
@@ -109,16 +103,16 @@ namespace Agent.Board
                     Resolve();
                 }
 
-                Phase = ConnectPhase.Tcp;
+                Phase = LinkPhase.Tcp;
                 socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
                 SetNoDelay(socket);
                 socket.Connect(new IPEndPoint(address, port));
-                Phase = ConnectPhase.Tls;
+                Phase = LinkPhase.Tls;
                 SslStream stream = new SslStream(socket);
                 stream.UseStoredDeviceCertificate = false;
                 stream.AuthenticateAsClient(host, null, roots, SslProtocols.Tls12 | SslProtocols.Tls13);
                 tls = stream;
-                Phase = ConnectPhase.Mqtt;
+                Phase = LinkPhase.Connack;
             }
             catch (SocketException fault)
             {
@@ -146,12 +140,12 @@ namespace Agent.Board
             int have = 0;
             try
             {
-                while (stream != null && EndReason == DisconnectReason.None && have < buffer.Length)
+                while (stream != null && !HasEnded && have < buffer.Length)
                 {
                     int read = stream.Read(buffer, have, buffer.Length - have);
                     if (read <= 0)
                     {
-                        NoteEnd(DisconnectReason.ClosedByPeer, 0);
+                        NoteEnd(LinkEnd.Closed, 0);
                         return 0;
                     }
 
@@ -161,10 +155,8 @@ namespace Agent.Board
             }
             catch (SocketException fault)
             {
-                NoteEnd(
-                    fault.ErrorCode == (int)SocketError.ConnectionReset
-                        ? DisconnectReason.ConnectionReset : DisconnectReason.ClosedByPeer,
-                    fault.ErrorCode);
+                bool reset = fault.ErrorCode == (int)SocketError.ConnectionReset;
+                NoteEnd(reset ? LinkEnd.Reset : LinkEnd.Unknown, fault.ErrorCode);
                 throw;
             }
 
@@ -221,11 +213,12 @@ namespace Agent.Board
             }
         }
 
-        private void NoteEnd(DisconnectReason reason, int errorCode)
+        private void NoteEnd(LinkEnd end, int errorCode)
         {
-            if (EndReason == DisconnectReason.None && tls != null)
+            if (!HasEnded && tls != null)
             {
-                EndReason = reason; // what comes after our own Close is no news
+                HasEnded = true; // what comes after our own Close is no news
+                End = end;
                 ErrorCode = errorCode;
             }
         }

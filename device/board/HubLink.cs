@@ -18,9 +18,6 @@ namespace Agent.Board
     /// <summary>One MQTT connection to the hub.</summary>
     public sealed class HubLink
     {
-        /// <summary>TLS refused the certificate, or the clock is wrong: one number for all of it (facts section 5).</summary>
-        public const int CertificateOrClock = -9984;
-
         // Mbed TLS: allocation failed, in the record layer and in general.
         private const int SslAllocationFailed = -0x7F00;
         private const int CertificateAllocationFailed = -0x2880;
@@ -38,12 +35,6 @@ namespace Agent.Board
             this.channel = channel;
         }
 
-        /// <summary>Why Connect failed; None after a CONNACK of any code.</summary>
-        public DisconnectReason FailureReason { get; private set; }
-
-        /// <summary>The number that came with the failure or the end; 0 = none.</summary>
-        public int ErrorCode { get; private set; }
-
         /// <summary>Whether the hub still had a session for us, as CONNACK said.</summary>
         public bool SessionPresent { get; private set; }
 
@@ -51,12 +42,12 @@ namespace Agent.Board
         public long LastInboundMs => channel == null ? 0 : channel.LastInboundMs;
 
         /// <summary>
-        /// Opens what is not open yet, sends CONNECT and waits for CONNACK. Answers its code, or -1 with
-        /// <see cref="FailureReason"/>. Blocks for as long as name look-up, TCP and TLS take, and at most 30 s for CONNACK.
+        /// Opens what is not open yet, sends CONNECT and waits for CONNACK. Answers its code, or -1 and writes what was seen.
+        /// Blocks for as long as name look-up, TCP and TLS take, and at most 30 s for CONNACK.
         /// </summary>
         public int Connect(
             string host, int port, X509Certificate roots, ChannelSlot slot,
-            string deviceId, string userName, string token, int keepAliveSeconds)
+            string deviceId, string userName, string token, int keepAliveSeconds, Evidence seen)
         {
             try
             {
@@ -79,6 +70,8 @@ namespace Agent.Board
                 client.ConnectionOpened += OnConnectionOpened;
                 client.ConnectionClosed += OnConnectionClosed;
                 client.MqttMsgPublished += OnPublished;
+                client.MqttMsgSubscribed += OnSubscribed;
+                client.MqttMsgPublishReceived += OnReceived;
                 int code = (int)client.Connect(deviceId, userName, token, false, (ushort)keepAliveSeconds);
                 if (code != 0)
                 {
@@ -89,22 +82,35 @@ namespace Agent.Board
             }
             catch (Exception fault)
             {
-                Explain(fault);
+                Explain(fault, seen);
                 Close();
                 return -1;
             }
         }
 
-        /// <summary>Publishes with QoS 1 and no payload; the packet's id, or -1 when the library refuses.</summary>
-        public int Publish(string topic)
+        /// <summary>Publishes; the packet's id, or -1 when the library refuses. The payload is kept until it is sent.</summary>
+        public int Publish(string topic, byte[] payload, int qos)
         {
             try
             {
-                return client.Publish(topic, new byte[0], null, null, MqttQoSLevel.AtLeastOnce, false);
+                return client.Publish(topic, payload, null, null, (MqttQoSLevel)qos, false);
             }
             catch (Exception)
             {
                 return -1; // its queue is full, or it is closing: the missing acknowledgement tells
+            }
+        }
+
+        /// <summary>Subscribes with QoS 0; the answer is a report.</summary>
+        public void Subscribe(string[] topics)
+        {
+            try
+            {
+                client.Subscribe(topics, new MqttQoSLevel[topics.Length]);
+            }
+            catch (Exception)
+            {
+                // As above; without a SUBACK the agent does not ask for its twin.
             }
         }
 
@@ -138,6 +144,8 @@ namespace Agent.Board
                     client.ConnectionOpened -= OnConnectionOpened;
                     client.ConnectionClosed -= OnConnectionClosed;
                     client.MqttMsgPublished -= OnPublished;
+                    client.MqttMsgSubscribed -= OnSubscribed;
+                    client.MqttMsgPublishReceived -= OnReceived;
                     client.Close();
                 }
             }
@@ -152,83 +160,75 @@ namespace Agent.Board
             }
         }
 
-        /// <summary>Why a connection that was up has ended.</summary>
-        public DisconnectReason EndReason()
+        /// <summary>Writes what was seen of the end of a connection that was up.</summary>
+        public void ExplainEnd(Evidence seen)
         {
             if (!WifiRadio.IsUp)
             {
-                return DisconnectReason.NetworkLost;
+                seen.Saw(LinkPhase.Network, LinkEnd.Unknown, 0);
             }
-
-            if (channel == null)
+            else if (channel == null)
             {
-                return DisconnectReason.ClosedByPeer; // keep-alive or close: the library does not say which
+                seen.Saw(LinkPhase.Connected, LinkEnd.Unknown, 0); // the library says nothing at all
             }
-
-            ErrorCode = channel.ErrorCode;
-            // The library gave up although nothing ended: a ping went unanswered.
-            return channel.EndReason == DisconnectReason.None ? DisconnectReason.KeepAliveLost : channel.EndReason;
-        }
-
-        /// <summary>What an error number means in the phase in which it came.</summary>
-        public static DisconnectReason ReasonOf(ConnectPhase phase, int errorCode)
-        {
-            switch (phase)
+            else
             {
-                case ConnectPhase.Name:
-                    return DisconnectReason.NameNotResolved;
-                case ConnectPhase.Tcp:
-                    switch (errorCode)
-                    {
-                        case (int)SocketError.ConnectionRefused: return DisconnectReason.TcpRefused;
-                        case (int)SocketError.NetworkDown: return DisconnectReason.NetworkLost;
-                        case (int)SocketError.NetworkUnreachable: return DisconnectReason.NetworkLost;
-                        default: return DisconnectReason.TcpTimedOut;
-                    }
-
-                case ConnectPhase.Tls:
-                    bool noMemory = errorCode == SslAllocationFailed || errorCode == CertificateAllocationFailed
-                        || errorCode == (int)SocketError.NoBufferSpaceAvailable;
-                    return noMemory ? DisconnectReason.TlsNoMemory : DisconnectReason.TlsFailed;
-                default:
-                    return DisconnectReason.ConnectTimedOut;
+                // The library gave up although nothing ended: a ping went unanswered.
+                seen.Saw(LinkPhase.Connected, channel.HasEnded ? channel.End : LinkEnd.PingTimedOut, channel.ErrorCode);
             }
         }
 
-        private void Explain(Exception fault)
+        /// <summary>What an error number says about how an attempt ended in a phase.</summary>
+        public static LinkEnd EndOf(LinkPhase phase, int errorCode)
         {
+            switch (errorCode)
+            {
+                case (int)SocketError.ConnectionRefused: return LinkEnd.Refused;
+                case (int)SocketError.TimedOut: return LinkEnd.TimedOut;
+                case (int)SocketError.ConnectionReset: return LinkEnd.Reset;
+                case (int)SocketError.NetworkDown: return LinkEnd.Unreachable;
+                case (int)SocketError.NetworkUnreachable: return LinkEnd.Unreachable;
+                case (int)SocketError.HostUnreachable: return LinkEnd.TimedOut; // one host silent is not the network gone
+                case (int)SocketError.NoBufferSpaceAvailable: return LinkEnd.OutOfMemory;
+                case SslAllocationFailed: return LinkEnd.OutOfMemory;
+                case CertificateAllocationFailed: return LinkEnd.OutOfMemory;
+                default: return phase == LinkPhase.Connack && errorCode == 0 ? LinkEnd.TimedOut : LinkEnd.Unknown;
+            }
+        }
+
+        private void Explain(Exception fault, Evidence seen)
+        {
+            LinkPhase phase = channel != null ? channel.Phase : PhaseOf(fault);
+            int number = channel != null && channel.ErrorCode != 0 ? channel.ErrorCode : NumberOf(fault);
             if (fault is OutOfMemoryException)
             {
-                FailureReason = DisconnectReason.OutOfMemory;
-                return;
+                seen.Saw(phase, LinkEnd.OutOfMemory, number);
             }
-
-            ConnectPhase phase = channel != null ? channel.Phase : PhaseOf(fault);
-            ErrorCode = channel != null && channel.ErrorCode != 0 ? channel.ErrorCode : NumberOf(fault);
-            if (phase == ConnectPhase.Mqtt && channel != null && channel.EndReason != DisconnectReason.None)
+            else if (phase == LinkPhase.Connack && channel != null && channel.HasEnded)
             {
-                FailureReason = channel.EndReason; // closed between TLS and CONNACK
-                return;
+                seen.Saw(phase, channel.End, number); // closed between TLS and CONNACK
             }
-
-            FailureReason = ReasonOf(phase, ErrorCode);
+            else
+            {
+                seen.Saw(phase, EndOf(phase, number), number);
+            }
         }
 
         /// <summary>The library's channel says no phase; the number does, nearly always.</summary>
-        private static ConnectPhase PhaseOf(Exception fault)
+        private static LinkPhase PhaseOf(Exception fault)
         {
             if (fault is SocketException)
             {
-                return ConnectPhase.Name; // out of the constructor, which only looks the name up
+                return LinkPhase.Name; // out of the constructor, which only looks the name up
             }
 
             if (!(fault is MqttConnectionException))
             {
-                return ConnectPhase.Mqtt;
+                return LinkPhase.Connack;
             }
 
             int number = NumberOf(fault);
-            return number >= 10000 ? ConnectPhase.Tcp : ConnectPhase.Tls;
+            return number >= 10000 ? LinkPhase.Tcp : LinkPhase.Tls;
         }
 
         private static int NumberOf(Exception fault)
@@ -268,6 +268,36 @@ namespace Agent.Board
             catch (Exception)
             {
                 // An exception here would end the library's event thread; the missing acknowledgement will tell instead.
+            }
+        }
+
+        private void OnSubscribed(object sender, MqttMsgSubscribedEventArgs e)
+        {
+            try
+            {
+                bool granted = true;
+                for (int i = 0; i < e.GrantedQoSLevels.Length; i++)
+                {
+                    granted = granted && (int)e.GrantedQoSLevels[i] < 0x80;
+                }
+
+                reports.Add(LinkReportKind.Subscribed, this, e.MessageId, granted);
+            }
+            catch (Exception)
+            {
+                // As above.
+            }
+        }
+
+        private void OnReceived(object sender, MqttMsgPublishEventArgs e)
+        {
+            try
+            {
+                reports.AddMessage(this, e.Topic, e.Message ?? new byte[0]);
+            }
+            catch (Exception)
+            {
+                // As above.
             }
         }
 

@@ -1,6 +1,7 @@
-// One LED tells a person without a computer what is wrong: it blinks a number, pauses, and blinks it again. The numbers are in
-// hardware/README.md and drawn in hardware/wiring.svg. A timer drives it, so it goes on while the supervisor waits, and stands
-// still during a TLS handshake, when everything does (facts/nanoframework.md section 5).
+// One LED tells a person without a computer how things are: one short flash is connected, a few short ones are a board that is
+// not ready yet, and long flashes followed by short ones are the reason of the last outage, by the table that core keeps
+// (DiagnosticsText) and hardware/README.md shows. A timer drives it, so it goes on while the supervisor waits, and stands still
+// during a TLS handshake, when everything does (facts/nanoframework.md section 5).
 using System;
 using System.Device.Gpio;
 using System.Threading;
@@ -8,25 +9,26 @@ using Agent.Core;
 
 namespace Agent.Board
 {
-    /// <summary>Blink codes on one pin; does nothing where there is no pin.</summary>
+    /// <summary>Flash codes on one pin; does nothing where there is no pin.</summary>
     public sealed class StatusLed
     {
+        /// <summary>Short flashes without a long one.</summary>
         public const int Connected = 1;
-        public const int NoNetwork = 2;
-        public const int NoTime = 3;
-        public const int HubUnreachable = 4;
-        public const int TlsFailed = 5;
-        public const int HubRefuses = 6;
-        public const int NoIdentity = 7;
-        public const int LocalFault = 8;
+        public const int NoTime = 2;
+        public const int NoIdentity = 3;
+        public const int Starting = 4;
 
-        private const int TickMs = 250;
-        private const int PauseTicks = 6;
+        private const int TickMs = 200;
+        private const int LongTicks = 6;
+        private const int LongOnTicks = 4;
+        private const int ShortTicks = 2;
+        private const int PauseTicks = 10;
 
         private readonly GpioPin pin;
         private readonly bool lightsLow;
         private readonly Timer timer;
-        private int code;
+        private int longFlashes;
+        private int shortFlashes = Starting;
         private int tick;
 
         public StatusLed(int pinNumber, bool lightsLow)
@@ -48,45 +50,59 @@ namespace Agent.Board
             }
         }
 
-        /// <summary>The number to blink; 0 = dark.</summary>
-        public void Show(int number)
+        /// <summary>Shows short flashes only.</summary>
+        public void Show(int flashes)
         {
-            code = number;
+            longFlashes = 0;
+            shortFlashes = flashes;
         }
 
-        /// <summary>The number for a session's state and last reason.</summary>
-        public static int CodeOf(SessionState state, DisconnectReason reason)
+        /// <summary>Shows a session: connected, or why not.</summary>
+        public void Show(SessionState state, DisconnectReason reason)
         {
             switch (state)
             {
-                case SessionState.Stopped: return LocalFault;
-                case SessionState.NoNetwork: return NoNetwork;
-                case SessionState.NoTime: return NoTime;
-                case SessionState.Connected: return Connected;
-                case SessionState.Renewing: return Connected;
-                default: return CodeOf(reason);
+                case SessionState.Connected:
+                case SessionState.Renewing:
+                case SessionState.TakingOver:
+                    Show(Connected);
+                    break;
+                case SessionState.NoTime:
+                    Show(NoTime);
+                    break;
+                default:
+                    longFlashes = DiagnosticsText.LongFlashes(reason);
+                    shortFlashes = longFlashes == 0 ? Starting : DiagnosticsText.ShortFlashes(reason);
+                    break;
             }
         }
 
-        private static int CodeOf(DisconnectReason reason)
+        /// <summary>Whether the LED is on at a tick of its pattern; the pattern starts anew at every multiple of its length.</summary>
+        public static bool IsOn(int longFlashes, int shortFlashes, int tick)
         {
-            if (reason >= DisconnectReason.TlsFailed && reason <= DisconnectReason.TlsNoMemory)
+            int at = tick % PatternTicks(longFlashes, shortFlashes);
+            int longPart = longFlashes * LongTicks;
+            if (at < longPart)
             {
-                return TlsFailed;
+                return at % LongTicks < LongOnTicks;
             }
 
-            int range = (int)reason & 0xE0;
-            return range == 0x60 ? HubRefuses : range >= 0x80 ? LocalFault : HubUnreachable;
+            at -= longPart;
+            return at < shortFlashes * ShortTicks && at % ShortTicks == 0;
+        }
+
+        /// <summary>Ticks of one pattern, its pause included.</summary>
+        public static int PatternTicks(int longFlashes, int shortFlashes)
+        {
+            return (longFlashes * LongTicks) + (shortFlashes * ShortTicks) + PauseTicks;
         }
 
         private void OnTick(object state)
         {
             try
             {
-                int period = (code * 2) + PauseTicks;
-                tick = (tick + 1) % period;
-                bool on = tick < code * 2 && (tick & 1) == 0;
-                pin.Write(on != lightsLow ? PinValue.High : PinValue.Low);
+                tick = (tick + 1) % PatternTicks(longFlashes, shortFlashes);
+                pin.Write(IsOn(longFlashes, shortFlashes, tick) != lightsLow ? PinValue.High : PinValue.Low);
             }
             catch (Exception)
             {

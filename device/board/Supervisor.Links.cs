@@ -1,60 +1,66 @@
-// The supervisor's other half: orders of the session carried out on links, and reports of links told to the session.
+// The supervisor's other half: orders of the agent carried out on links, and reports of links told to the agent. There are at most
+// three links: the one in use, a channel opened early for the next one, and one that has said goodbye and waits to be closed.
+//   clean     DISCONNECT on the old link, close, then TCP, TLS and CONNECT on a new one.
+//   takeover  the new link first; the hub drops the old one, which is closed when the new one is up.
+//   prewarm   TCP and TLS of the next link early, by the one way M2Mqtt leaves (ChannelSlot), then DISCONNECT and CONNECT one after
+//             the other: the gap is one round trip.
 using System;
-using System.Security.Cryptography.X509Certificates;
 using Agent.Core;
 
 namespace Agent.Board
 {
     public sealed partial class Supervisor
     {
-        /// <summary>Milliseconds before a renewal at which a prewarmed channel is opened: a slow handshake, twice.</summary>
-        private const long PrewarmLeadMs = 5000;
-
         /// <summary>
         /// Milliseconds after which an ended link is closed for certain: its own thread has done it by then, and the shortest
         /// possible renewal has not begun, in whose gap the 0.2 s of a Close would show.
         /// </summary>
         private const long RetireMs = 800;
 
-        private enum Way
-        {
-            Clean,
-            Takeover,
-            Prewarm,
-        }
+        private const int FiguresEveryMs = 10000;
 
-        private TokenSettings settings;
+        private static readonly string[] Subscriptions =
+        {
+            HubTopics.TwinResponses, HubTopics.DesiredPatches, HubTopics.Methods,
+        };
+
         private SasToken tokens;
         private string userName;
-        private Way way;
-        private string renewModeText;
+        private AgentLines lines;
         private ChannelSlot slot;
-        private readonly BlockedPort blockedPort = new BlockedPort();
         private HubLink link;
-        private HubLink outgoing;
         private HubLink retired;
         private long retiredAtMs;
         private HubChannel spare;
-        private bool spareTried;
-        private int packetId;
-        private int sequenceInFlight;
+        private long figuresAtMs;
+        private int packetId = -1;
         private string topicInFlight;
+        private byte[] payloadInFlight;
         private bool publishedAgain;
-        private SessionState shown;
-        private int renewalsShown;
-        private int acknowledgedShown;
-        private int errorCode;
 
-        private void ChooseRenewMode()
+        private void NoteFigures(Now now)
         {
-            slot = ChannelSlot.Detect();
-            string wished = configuration.RenewMode;
-            way = wished == "takeover" ? Way.Takeover : wished == "prewarm" ? Way.Prewarm : Way.Clean;
-            renewModeText = "renews " + (way == Way.Clean ? "clean" : wished);
-            if (way == Way.Prewarm && slot == null)
+            if (link != null && link.LastInboundMs > 0)
             {
-                way = Way.Clean;
-                renewModeText = "renews clean: this M2Mqtt has no place for an open channel, prewarm is not possible";
+                agent.NoteInbound(new Now(link.LastInboundMs, now.UtcSeconds, now.UtcKnown));
+            }
+
+            if (now.Ms >= figuresAtMs)
+            {
+                figuresAtMs = now.Ms + FiguresEveryMs;
+                NoteMemory();
+                agent.NoteSignal(radio.SignalDbm());
+            }
+        }
+
+        private void NoteMemory()
+        {
+            int free;
+            int largest;
+            HeapFigures.Native(out free, out largest);
+            if (free >= 0)
+            {
+                agent.NoteMemory(free, largest);
             }
         }
 
@@ -68,13 +74,25 @@ namespace Agent.Board
                     continue; // a late word about a link that is no longer ours
                 }
 
-                if (report.Kind == LinkReportKind.Closed)
+                switch (report.Kind)
                 {
-                    LoseLink(now, link.EndReason());
-                }
-                else if (report.Id == packetId)
-                {
-                    TakePublished(now, report.Ok);
+                    case LinkReportKind.Closed:
+                        link.ExplainEnd(agent.Seen);
+                        LoseLink(now);
+                        break;
+                    case LinkReportKind.Subscribed:
+                        agent.OnSubscribed(now, report.Ok);
+                        break;
+                    case LinkReportKind.Message:
+                        agent.OnMessage(now, report.Topic, report.Payload, 0, report.Payload.Length);
+                        break;
+                    case LinkReportKind.Published:
+                        if (report.Id == packetId)
+                        {
+                            TakePublished(now, report.Ok);
+                        }
+
+                        break;
                 }
 
                 CarryOut(now);
@@ -89,114 +107,126 @@ namespace Agent.Board
         {
             if (acknowledged)
             {
-                session.OnHeartbeatAcknowledged(now, sequenceInFlight);
+                ForgetInFlight();
+                agent.OnPublished(now);
+                lines.SayAcknowledged();
             }
             else if (!publishedAgain)
             {
                 publishedAgain = true;
-                packetId = link.Publish(topicInFlight);
+                packetId = link.Publish(topicInFlight, payloadInFlight, 1);
             }
             else
             {
-                LoseLink(now, DisconnectReason.PublishNotAcknowledged);
+                agent.Seen.Saw(LinkPhase.Connected, LinkEnd.AcknowledgeTimedOut, 0);
+                LoseLink(now);
             }
         }
 
-        private void LoseLink(Now now, DisconnectReason reason)
+        private void ForgetInFlight()
         {
-            errorCode = link.ErrorCode;
+            packetId = -1;
+            topicInFlight = null;
+            payloadInFlight = null;
+        }
+
+        private void LoseLink(Now now)
+        {
+            lines.ErrorCode = agent.Seen.Error;
+            NoteMemory();
             link.Close();
             link = null;
             DropSpare();
-            session.OnLinkLost(now, reason);
+            agent.OnLinkLost(now);
         }
 
         private void CarryOut(Now now)
         {
-            SayChanges(now);
-            SessionOutput output;
-            while (session.TryTakeOutput(out output))
+            lines.SayChanges(now);
+            AgentOutput output;
+            while (agent.TryTakeOutput(now, out output))
             {
                 switch (output.Kind)
                 {
-                    case OutputKind.Connect:
-                        now = Connect(output.ExpirySeconds);
+                    case AgentOutputKind.Connect:
+                        Connect(output);
                         break;
-                    case OutputKind.Disconnect:
+                    case AgentOutputKind.Disconnect:
                         Disconnect(now);
                         break;
-                    case OutputKind.SendHeartbeat:
-                        SendHeartbeat(output);
+                    case AgentOutputKind.Prewarm:
+                        Prewarm();
+                        break;
+                    case AgentOutputKind.Subscribe:
+                        if (link != null)
+                        {
+                            link.Subscribe(Subscriptions);
+                        }
+
+                        break;
+                    case AgentOutputKind.Publish:
+                        Publish(output);
+                        break;
+                    case AgentOutputKind.Probe:
+                        bool isOpen = BlockedPort.DoesHttpsAnswer(identity.DialHost);
+                        agent.OnProbed(clock.Read(), isOpen);
+                        break;
+                    case AgentOutputKind.Reboot:
+                        Reboot();
                         break;
                 }
 
-                SayChanges(now);
+                now = clock.Read(); // connecting and probing take a while
+                lines.SayChanges(now);
             }
         }
 
-        /// <summary>Blocks until the outcome is known; answers the moment of it.</summary>
-        private Now Connect(long expirySeconds)
+        /// <summary>Blocks until the outcome is known.</summary>
+        private void Connect(AgentOutput output)
         {
-            string token = tokens.Build(expirySeconds);
+            string token = tokens.Build(output.ExpirySeconds);
             HubChannel channel = spare;
-            spare = null;
-            spareTried = false;
-            int code = -1;
-            HubLink next = null;
-            if (channel != null)
+            if (output.Mode == RenewMode.Prewarm && channel != null)
             {
-                next = new HubLink(reports, channel);
-                code = Connect(next, token);
-            }
-
-            if (code < 0)
-            {
-                // Without a spare, or with one the hub has closed meanwhile: from the beginning.
-                channel = slot == null ? null : new HubChannel(identity.DialHost, configuration.HubPort, roots);
-                next = new HubLink(reports, channel);
-                code = Connect(next, token);
-            }
-
-            guard.Feed();
-            Now now = clock.Read();
-            RetireOutgoing(now);
-            if (code == 0)
-            {
-                link = next;
-                session.OnConnected(now, next.SessionPresent);
-            }
-            else if (code > 0)
-            {
-                session.OnRefused(now, code);
+                spare = null;
             }
             else
             {
-                errorCode = next.ErrorCode;
-                session.OnConnectFailed(now, Explain(next.FailureReason, now));
+                DropSpare();
+                channel = slot == null ? null : new HubChannel(identity.DialHost, configuration.HubPort, roots);
             }
 
-            return now;
-        }
-
-        private int Connect(HubLink next, string token)
-        {
-            return next.Connect(
+            HubLink next = new HubLink(reports, channel);
+            int code = next.Connect(
                 identity.DialHost, configuration.HubPort, roots, slot,
-                identity.DeviceId, userName, token, settings.KeepAliveSeconds);
-        }
-
-        private DisconnectReason Explain(DisconnectReason reason, Now now)
-        {
-            switch (reason)
+                identity.DeviceId, userName, token, session.Settings.KeepAliveSeconds, agent.Seen);
+            guard.Feed();
+            Now now = clock.Read();
+            if (code == 0)
             {
-                case DisconnectReason.TcpRefused:
-                case DisconnectReason.TcpTimedOut:
-                    return blockedPort.IsPortBlocked(identity.DialHost, now.Ms) ? DisconnectReason.PortBlocked : reason;
-                case DisconnectReason.TlsFailed:
+                if (link != null)
+                {
+                    Retire(link, now); // a takeover: the hub has dropped it, or is about to
+                }
+
+                link = next;
+                ForgetInFlight();
+                agent.NoteHeap(HeapFigures.ManagedFreeBytes());
+                agent.OnConnected(now, next.SessionPresent);
+            }
+            else if (code > 0)
+            {
+                agent.OnRefused(now, code);
+            }
+            else
+            {
+                lines.ErrorCode = agent.Seen.Error;
+                if (agent.Seen.Phase == LinkPhase.Tls)
+                {
                     clock.Ask(); // the first suspect (facts/nanoframework.md section 5)
-                    return reason;
-                default:
-                    return reason;
+                }
+
+                agent.OnConnectFailed(now);
             }
         }
 
@@ -204,38 +234,28 @@ namespace Agent.Board
         {
             HubLink old = link;
             link = null;
+            ForgetInFlight();
+            bool isRenewal = session.State == SessionState.Renewing;
             if (old == null)
             {
+                if (isRenewal)
+                {
+                    agent.OnClosed(now);
+                }
+
                 return;
             }
 
-            if (session.State != SessionState.Renewing)
-            {
-                DropSpare();
-                old.Close(); // given up, not finished: a goodbye into a dead link could take minutes
-                return;
-            }
-
-            if (way == Way.Takeover && HeapFigures.FitsSecondSession())
-            {
-                RetireOutgoing(now);
-                outgoing = old; // stays up until the hub drops it for the next
-            }
-            else
+            if (isRenewal || session.State == SessionState.Stopped)
             {
                 old.Finish();
                 Retire(old, now);
+                agent.OnClosed(now);
             }
-
-            session.OnClosed(now);
-        }
-
-        private void RetireOutgoing(Now now)
-        {
-            if (outgoing != null)
+            else
             {
-                Retire(outgoing, now);
-                outgoing = null;
+                DropSpare();
+                old.Close(); // given up, not finished: a goodbye into a dead link could take minutes
             }
         }
 
@@ -250,7 +270,6 @@ namespace Agent.Board
             retiredAtMs = now.Ms + RetireMs;
         }
 
-        /// <summary>Links that wait to be closed, and the next channel when it is time to open it early.</summary>
         private void TendLinks(Now now)
         {
             if (retired != null && now.Ms >= retiredAtMs)
@@ -258,32 +277,25 @@ namespace Agent.Board
                 retired.Close();
                 retired = null;
             }
-
-            if (now.Ms >= PrewarmAtMs())
-            {
-                spareTried = true;
-                OpenSpare();
-            }
         }
 
-        private void OpenSpare()
+        private void Prewarm()
         {
-            if (!HeapFigures.FitsSecondSession())
-            {
-                SerialLog.Say("not enough memory for two TLS sessions: this renewal is clean");
-                return;
-            }
-
+            DropSpare();
             HubChannel channel = new HubChannel(identity.DialHost, configuration.HubPort, roots);
             try
             {
                 channel.Open();
                 spare = channel;
+                agent.OnPrewarmed(clock.Read());
             }
             catch (Exception)
             {
-                SerialLog.Say("prewarm failed with error " + channel.ErrorCode.ToString() + ": this renewal is clean");
+                agent.Seen.Saw(channel.Phase, HubLink.EndOf(channel.Phase, channel.ErrorCode), channel.ErrorCode);
+                agent.OnPrewarmFailed(clock.Read());
             }
+
+            guard.Feed();
         }
 
         private void DropSpare()
@@ -295,82 +307,26 @@ namespace Agent.Board
             }
         }
 
-        private long NextLinkMs()
+        /// <summary>The payload is copied: the library sends it later, and the agent's one buffer is written again before.</summary>
+        private void Publish(AgentOutput output)
         {
-            return Earlier(retired == null ? Timers.Never : retiredAtMs, PrewarmAtMs());
-        }
-
-        private long PrewarmAtMs()
-        {
-            bool waits = way == Way.Prewarm && !spareTried && session.State == SessionState.Connected;
-            long renewMs = waits ? session.DueAtMs(TimerId.Renew) : Timers.Never;
-            return renewMs == Timers.Never ? Timers.Never : renewMs - PrewarmLeadMs;
-        }
-
-        private void SendHeartbeat(SessionOutput output)
-        {
-            sequenceInFlight = output.Sequence;
-            state.Use(output.Sequence);
-            topicInFlight = Heartbeat.Topic(
-                identity.DeviceId, output.Sequence, settings.HeartbeatIntervalSeconds, output.RenewalSeconds);
-            publishedAgain = false;
-            packetId = link == null ? -1 : link.Publish(topicInFlight);
-        }
-
-        /// <summary>One line for what changed; the wording is the PC's, and the bench procedure asserts on it.</summary>
-        private void SayChanges(Now now)
-        {
-            if (session.HeartbeatsAcknowledged != acknowledgedShown)
+            byte[] payload = new byte[output.Count];
+            Array.Copy(output.Buffer, payload, output.Count);
+            int id = link == null ? -1 : link.Publish(output.Topic, payload, output.Qos);
+            if (output.Qos == 1)
             {
-                acknowledgedShown = session.HeartbeatsAcknowledged;
-                SerialLog.Say("heartbeat " + sequenceInFlight.ToString() + " acknowledged");
-            }
-
-            if (session.State == shown)
-            {
-                return;
-            }
-
-            SessionState before = shown;
-            shown = session.State;
-            SerialLog.Say(Line(before, now));
-            if (shown == SessionState.Connected)
-            {
-                SayFigures();
+                packetId = id;
+                topicInFlight = output.Topic;
+                payloadInFlight = payload;
+                publishedAgain = false;
+                lines.NotePublished(output.Topic);
             }
         }
 
-        private string Line(SessionState before, Now now)
+        private void Reboot()
         {
-            switch (shown)
-            {
-                case SessionState.Connected:
-                    string gap = session.LastGapMs.ToString() + " ms";
-                    if (session.Renewals != renewalsShown)
-                    {
-                        renewalsShown = session.Renewals;
-                        return "renewed (" + renewalsShown.ToString() + ") gap " + gap;
-                    }
-
-                    return session.LastGapMs < 0 ? "connected" : "connected after " + gap;
-                case SessionState.BackingOff:
-                    string what = before == SessionState.Connecting ? "failed: " : "lost: ";
-                    string number = errorCode == 0 ? "" : " (error " + errorCode.ToString() + ")";
-                    errorCode = 0;
-                    return what + DisconnectReasonText.Of(session.LastReason) + number + "; next attempt in "
-                        + (session.NextWakeMs - now.Ms).ToString() + " ms";
-                default:
-                    return SessionStateText.Of(shown);
-            }
-        }
-
-        private void SayFigures()
-        {
-            int free;
-            int largest;
-            HeapFigures.Native(out free, out largest);
-            SerialLog.Say("heap " + HeapFigures.ManagedFreeBytes().ToString() + ", native " + free.ToString()
-                + ", largest block " + largest.ToString() + ", signal " + radio.SignalDbm().ToString() + " dBm");
+            agent.OnStop(clock.Read());
+            Restart.Now(DisconnectReason.Reboot, "asked for");
         }
     }
 }

@@ -1,14 +1,7 @@
-// The one thread that owns everything: it reads both clocks, tells the session what happened, lets it do what is due, carries
-// out its orders, and waits for the next report or moment. All decisions are the session's (device/core), the same that the PC
-// makes; here is only how a board does it.
-//
-// What the board adds: the network has to be joined and the clock set before there is anything to decide; opening a connection
-// blocks (so this thread, which has nothing else to do, does it); and the three ways to renew, which the session knows nothing of:
-//   clean     DISCONNECT on the old link, close, then TCP, TLS and CONNECT on a new one.
-//   takeover  the new link first, the hub drops the old one (and logs 400027); needs memory for two TLS sessions.
-//   prewarm   TCP and TLS of the new link a few seconds early, then DISCONNECT and CONNECT one after the other: the gap is one
-//             round trip. Needs the same memory, and a way to hand M2Mqtt an open channel (ChannelSlot).
-// What is lacking is said once, and the renewal is clean.
+// The one thread that owns everything: it reads both clocks, tells the agent what happened, lets it do what is due, carries out
+// its orders, and waits for the next report or moment. All decisions are the agent's (device/core), the same that the PC makes;
+// here is only how a board does it: the network has to be joined, the clock set and the identity known before there is an agent,
+// and opening a connection blocks, so this thread, which has nothing else to do, does it.
 using System;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading;
@@ -34,11 +27,11 @@ namespace Agent.Board
         private readonly BoardConfiguration configuration;
         private readonly StatusLed led;
         private readonly BoardClock clock;
-        private readonly BoardState state;
 
         private Identity identity;
         private WifiRadio radio;
         private X509Certificate roots;
+        private DeviceAgent agent;
         private Session session;
         private bool networkUp;
         private bool timeKnown;
@@ -53,11 +46,11 @@ namespace Agent.Board
             configuration = new BoardConfiguration(BoardFiles.ReadText(BoardFiles.Board));
             led = new StatusLed(configuration.LedPin, configuration.LedLightsLow);
             clock = new BoardClock(configuration.SntpServer1, configuration.SntpServer2);
-            state = new BoardState();
+            guard.Supervisor = this;
             string detail;
             DisconnectReason last = Restart.TakeReason(out detail);
             SerialLog.Say(string.Concat(
-                Version + ", start " + state.Boots.ToString() + ", last reboot: ",
+                Version + ", last reboot: ",
                 last == DisconnectReason.None ? "power" : DisconnectReasonText.Of(last),
                 string.IsNullOrEmpty(detail) ? "" : " (" + detail + ")"));
         }
@@ -68,13 +61,37 @@ namespace Agent.Board
             WaitForIdentity();
             radio = new WifiRadio(wake, identity.WifiSsid, identity.WifiPassword, configuration.HasWifi);
             roots = AzureRoots.Load();
-            ChooseRenewMode();
+            slot = ChannelSlot.Detect();
+            if (slot == null)
+            {
+                SerialLog.Say("this M2Mqtt has no place for an open channel: prewarm is not possible");
+            }
+
             while (true)
             {
                 guard.Feed();
                 Now now = clock.Read();
                 Turn(now);
                 Wait(now);
+            }
+        }
+
+        /// <summary>
+        /// The board is about to restart for a reason of its own: into the black box with it, as far as that is still possible.
+        /// Called by another thread when this one stands still, so it may find anything; it never throws.
+        /// </summary>
+        public void NoteFatal(DisconnectReason reason)
+        {
+            try
+            {
+                if (agent != null)
+                {
+                    agent.OnFatal(clock.Read(), reason);
+                }
+            }
+            catch (Exception)
+            {
+                // The reboot's own file has the reason too.
             }
         }
 
@@ -106,21 +123,23 @@ namespace Agent.Board
             TendNetwork(now);
             now = clock.Read(); // joining may have taken a while
             TendTime(now);
-            if (session == null)
+            if (agent == null)
             {
                 TendIdentity(now);
-                if (session == null)
+                if (agent == null)
                 {
-                    led.Show(!networkUp ? StatusLed.NoNetwork : !timeKnown ? StatusLed.NoTime : StatusLed.HubUnreachable);
+                    led.Show(networkUp && !timeKnown ? StatusLed.NoTime : StatusLed.Starting);
                     return;
                 }
             }
 
+            NoteFigures(now);
             TakeReports(now);
-            session.OnWake(now);
+            now = clock.Read();
+            agent.OnWake(now);
             CarryOut(now);
             TendLinks(clock.Read());
-            led.Show(StatusLed.CodeOf(session.State, session.LastReason));
+            led.Show(session.State, session.LastReason);
         }
 
         private void TendNetwork(Now now)
@@ -132,9 +151,9 @@ namespace Agent.Board
                     networkUp = false;
                     joinAtMs = now.Ms;
                     SerialLog.Say("network lost");
-                    if (session != null)
+                    if (agent != null)
                     {
-                        session.OnNetworkLost(now);
+                        agent.OnNetworkLost(now, true);
                         CarryOut(now);
                     }
                 }
@@ -153,9 +172,9 @@ namespace Agent.Board
             now = clock.Read();
             joinAtMs = now.Ms + JoinEveryMs;
             SerialLog.Say(networkUp ? "network up" : "network: " + problem);
-            if (networkUp && session != null)
+            if (networkUp && agent != null)
             {
-                session.OnNetworkUp(now);
+                agent.OnNetworkUp(now);
                 CarryOut(now);
             }
         }
@@ -190,9 +209,9 @@ namespace Agent.Board
             SerialLog.Say(timeKnown ? "clock changed by " + (stepMs / 1000).ToString() + " s" : "time known");
             timeKnown = true;
             utcOffsetMs = offsetMs;
-            if (session != null)
+            if (agent != null)
             {
-                session.OnTimeKnown(now);
+                agent.OnTimeKnown(now);
                 CarryOut(now);
             }
         }
@@ -217,13 +236,13 @@ namespace Agent.Board
                 }
             }
 
-            StartSession(clock.Read());
+            StartAgent(clock.Read());
         }
 
-        private void StartSession(Now now)
+        private void StartAgent(Now now)
         {
             string[] problems;
-            settings = configuration.Settings(out problems);
+            TokenSettings defaults = configuration.Settings(out problems);
             for (int i = 0; i < problems.Length; i++)
             {
                 SerialLog.Say("settings: " + problems[i]);
@@ -231,31 +250,41 @@ namespace Agent.Board
 
             HmacSha256 hmac = new HmacSha256();
             tokens = SasToken.ForDevice(hmac, identity.Key, identity.HostName, identity.DeviceId);
-            userName = HubTopics.UserName(identity.HostName, identity.DeviceId, Version);
-            session = new Session(settings, new SeededRandom(Seed(hmac, now)), state.NextSequence);
-            shown = session.State;
-            SerialLog.Say(identity.DeviceId + " at " + identity.HostName + ", token "
-                + settings.LifetimeSeconds.ToString() + " s, " + renewModeText);
+            userName = HubTopics.UserName(identity.HostName, identity.DeviceId, Version, DeviceModel.Id);
+            DeviceAgentOptions options = new DeviceAgentOptions();
+            options.DeviceId = identity.DeviceId;
+            options.Defaults = defaults;
+            options.Random = new SeededRandom(Seed(hmac, now));
+            options.StateStorage = new FlashArea(BoardFiles.State, 2, 4096);
+            options.BlackBoxStorage = new FlashArea(BoardFiles.BlackBox, 4, 1024);
+            options.QueueStorage = new FlashArea(BoardFiles.Queue, 8, 4096);
+            options.CanPrewarm = slot != null;
+            options.CanReboot = true;
+            agent = new DeviceAgent(options);
+            session = agent.Session;
+            lines = new AgentLines(agent);
+            lines.SayStart(identity);
+            agent.OnStart(now);
             if (networkUp)
             {
-                session.OnNetworkUp(now);
+                agent.OnNetworkUp(now);
             }
         }
 
         /// <summary>Different on every device and at every start, from what the device has: its key, signed over the start.</summary>
         private uint Seed(HmacSha256 hmac, Now now)
         {
-            byte[] start = BitConverter.GetBytes(now.Ms ^ ((long)state.Boots << 32) ^ (now.UtcSeconds << 8));
+            byte[] start = BitConverter.GetBytes(now.Ms ^ (now.UtcSeconds << 20));
             return BitConverter.ToUInt32(hmac.Sign(identity.Key, start), 0);
         }
 
         private void Wait(Now now)
         {
             long wakeMs = now.Ms + (timeKnown || !networkUp ? WaitMsMax : 500);
-            if (session != null)
+            if (agent != null)
             {
-                wakeMs = Earlier(wakeMs, session.NextWakeMs);
-                wakeMs = Earlier(wakeMs, NextLinkMs());
+                wakeMs = Earlier(wakeMs, agent.NextWakeMs);
+                wakeMs = Earlier(wakeMs, retired == null ? Timers.Never : retiredAtMs);
             }
 
             long waitMs = wakeMs - clock.Read().Ms;
