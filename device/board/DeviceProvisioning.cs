@@ -1,6 +1,10 @@
 // First-time identity: the board knows its registration and its key, and asks the provisioning service for hub and device id.
 // Once; the answer is no secret and is kept in a file, so that a service that is down later costs nothing.
 // The vendor's client does MQTT and TLS of its own, with the usual freeze; it is let go before the first connection to the hub.
+// It also brings 44 KB of assemblies (itself, Json, Logging), which would take the image over its budget for one use in a device's
+// life. So it is in the image only when asked for: AGENT_PROVISIONING, set by WithProvisioning=true in device/Agent.nfproj. An image
+// without it connects with what an earlier one was assigned, and otherwise says what it lacks.
+#if AGENT_PROVISIONING
 using System;
 using System.Security.Cryptography.X509Certificates;
 using System.Threading;
@@ -49,3 +53,20 @@ namespace Agent.Board
         }
     }
 }
+#else
+using System.Security.Cryptography.X509Certificates;
+
+namespace Agent.Board
+{
+    /// <summary>An image without the provisioning client.</summary>
+    public static class DeviceProvisioning
+    {
+        /// <summary>Always false, and says why.</summary>
+        public static bool TryAssign(Identity identity, X509Certificate roots, out string problem)
+        {
+            problem = "this image was built without it (WithProvisioning=true in device/Agent.nfproj)";
+            return false;
+        }
+    }
+}
+#endif

@@ -18,12 +18,6 @@ namespace Agent.Board
         public const int NoIdentity = 3;
         public const int Starting = 4;
 
-        private const int TickMs = 200;
-        private const int LongTicks = 6;
-        private const int LongOnTicks = 4;
-        private const int ShortTicks = 2;
-        private const int PauseTicks = 10;
-
         private readonly GpioPin pin;
         private readonly bool lightsLow;
         private readonly Timer timer;
@@ -42,7 +36,7 @@ namespace Agent.Board
             try
             {
                 pin = new GpioController().OpenPin(pinNumber, PinMode.Output);
-                timer = new Timer(OnTick, null, TickMs, TickMs);
+                timer = new Timer(OnTick, null, FlashCode.TickMs, FlashCode.TickMs);
             }
             catch (Exception)
             {
@@ -77,32 +71,12 @@ namespace Agent.Board
             }
         }
 
-        /// <summary>Whether the LED is on at a tick of its pattern; the pattern starts anew at every multiple of its length.</summary>
-        public static bool IsOn(int longFlashes, int shortFlashes, int tick)
-        {
-            int at = tick % PatternTicks(longFlashes, shortFlashes);
-            int longPart = longFlashes * LongTicks;
-            if (at < longPart)
-            {
-                return at % LongTicks < LongOnTicks;
-            }
-
-            at -= longPart;
-            return at < shortFlashes * ShortTicks && at % ShortTicks == 0;
-        }
-
-        /// <summary>Ticks of one pattern, its pause included.</summary>
-        public static int PatternTicks(int longFlashes, int shortFlashes)
-        {
-            return (longFlashes * LongTicks) + (shortFlashes * ShortTicks) + PauseTicks;
-        }
-
         private void OnTick(object state)
         {
             try
             {
-                tick = (tick + 1) % PatternTicks(longFlashes, shortFlashes);
-                pin.Write(IsOn(longFlashes, shortFlashes, tick) != lightsLow ? PinValue.High : PinValue.Low);
+                tick = (tick + 1) % FlashCode.PatternTicks(longFlashes, shortFlashes);
+                pin.Write(FlashCode.IsOn(longFlashes, shortFlashes, tick) != lightsLow ? PinValue.High : PinValue.Low);
             }
             catch (Exception)
             {

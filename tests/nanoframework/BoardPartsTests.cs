@@ -41,6 +41,14 @@ public sealed partial class BoardPartsTests
         }
     }
 
+    [Fact]
+    public void A_flash_code_can_be_counted()
+    {
+        System.Reflection.MethodInfo isOn = OnHost.Type("Agent.Board.FlashCode").GetMethod("IsOn")!;
+        string pattern = string.Concat(Enumerable.Range(0, 26).Select(tick => (bool)isOn.Invoke(null, [2, 2, tick])! ? '#' : '.'));
+        Assert.Equal("####..####..#.#...........", pattern);
+    }
+
     [Theory]
     [InlineData("connection=HostName=h;DeviceId=d;SharedAccessKey=AAAA", null)]
     [InlineData("CONNECTION = sharedaccesskey=AAAA ; deviceid=d ; hostname=h\r\n", null)]

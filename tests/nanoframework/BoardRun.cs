@@ -47,6 +47,8 @@ internal sealed class BoardRun : IAsyncDisposable
 
     public void Write(string file, string text) => File.WriteAllText(drive[file], text);
 
+    public string PathOf(string file) => drive[file];
+
     public string Read(string file) => File.ReadAllText(drive[file]);
 
     public void Set(string name, string value) => environment[name] = value;

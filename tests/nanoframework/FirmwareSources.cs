@@ -8,8 +8,7 @@ namespace Agent.Tests.NanoFramework;
 internal static class FirmwareSources
 {
     // DEBUG is not defined: what a release build does not contain is not what the board runs.
-    private static readonly CSharpParseOptions Language = new CSharpParseOptions(LanguageVersion.CSharp9)
-        .WithPreprocessorSymbols("TRACE", "NANOFRAMEWORK_1_0");
+    private static readonly string[] Symbols = ["TRACE", "NANOFRAMEWORK_1_0"];
 
     public static string Root => Simulator.Root.Path;
 
@@ -19,11 +18,13 @@ internal static class FirmwareSources
 
     /// <summary>Compiles files and texts against the board's libraries; the image is null when there are errors.</summary>
     public static (byte[]? Image, IReadOnlyList<string> Errors) Compile(
-        IEnumerable<(string Path, string Text)> sources, IEnumerable<string>? libraries = null, bool allowUnsafe = false)
+        IEnumerable<(string Path, string Text)> sources, IEnumerable<string>? libraries = null, bool allowUnsafe = false,
+        params string[] symbols)
     {
+        CSharpParseOptions language = new CSharpParseOptions(LanguageVersion.CSharp9).WithPreprocessorSymbols(Symbols.Concat(symbols));
         CSharpCompilation compilation = CSharpCompilation.Create(
             "Agent",
-            sources.Select(source => CSharpSyntaxTree.ParseText(source.Text, Language, source.Path)),
+            sources.Select(source => CSharpSyntaxTree.ParseText(source.Text, language, source.Path)),
             NanoApi.References(libraries ?? NanoApi.Assemblies),
             new CSharpCompilationOptions(
                 OutputKind.DynamicallyLinkedLibrary,

@@ -6,13 +6,42 @@ public sealed class NanoApiTests
     [Fact]
     public void The_lists_make_whole_reference_assemblies() => Repo.Repository.AssertNone(NanoApi.Faults());
 
-    [Fact]
-    public void The_firmware_compiles_against_the_boards_libraries_alone_and_holds_nothing_its_CLR_cannot_run()
+    /// <summary>
+    /// The lean image must do without the Azure client, and with every library there is: whoever builds it may reference more.
+    /// </summary>
+    [Theory]
+    [InlineData("core", "board")]
+    [InlineData("core", "board", "provisioning", "tests")]
+    [InlineData("core", "board", "provisioning", "+AGENT_PROVISIONING")]
+    public void The_firmware_compiles_against_the_boards_libraries_alone_and_holds_nothing_its_CLR_cannot_run(params string[] halves)
     {
-        (byte[]? image, IReadOnlyList<string> errors) = FirmwareSources.Compile(FirmwareSources.Read(FirmwareSources.Files));
+        (byte[]? image, IReadOnlyList<string> errors) = FirmwareSources.Compile(
+            FirmwareSources.Read(FirmwareSources.Files),
+            NanoPackages().Where(package => halves.Contains(package.Half)).Select(package => package.Assembly),
+            symbols: [.. halves.Where(half => half[0] == '+').Select(half => half[1..])]);
         Assert.Empty(errors);
         Assert.Empty(IlRules.Check(image!));
     }
+
+    [Fact]
+    public void The_core_compiles_with_the_packages_of_its_half()
+    {
+        IEnumerable<string> core = FirmwareSources.Files.Where(file => file.Contains("/core/", StringComparison.Ordinal));
+        Assert.Empty(FirmwareSources.Compile(
+            FirmwareSources.Read(core),
+            NanoPackages().Where(package => package.Half == "core").Select(package => package.Assembly)).Errors);
+    }
+
+    [Fact]
+    public void Every_pinned_package_has_its_API_list()
+    {
+        Assert.Empty(NanoPackages().Select(package => package.Assembly).Except(NanoApi.Assemblies));
+    }
+
+    private static IEnumerable<(string Assembly, string Half)> NanoPackages() =>
+        System.Xml.Linq.XDocument.Load(Path.Combine(FirmwareSources.Root, "nf.props")).Descendants()
+            .Where(element => element.Name.LocalName == "NanoPackage" && element.Attribute("Include") is not null)
+            .Select(element => (element.Attribute("Assembly")!.Value, element.Attribute("Half")!.Value));
 
     // Each is one way to write firmware that works on a PC. The number is the compiler's.
     [Theory]
