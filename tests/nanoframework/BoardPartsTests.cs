@@ -68,7 +68,8 @@ public sealed partial class BoardPartsTests
     [Fact]
     public void No_prefix_and_no_damage_of_an_identity_makes_it_throw_or_quotes_it()
     {
-        const string Good = "connection=HostName=h.example;DeviceId=d-1;SharedAccessKey=c2VjcmV0c2VjcmV0\nwifi.ssid=n\nwifi.password=p;=#x\n";
+        const string Good = "connection=HostName=h.example;DeviceId=d-1;SharedAccessKey=c2VjcmV0c2VjcmV0\n"
+            + "wifi.ssid=n\nwifi.password=p;=#x\n";
         Agent.Core.SeededRandom random = new(5);
         for (int i = 0; i < 3000; i++)
         {

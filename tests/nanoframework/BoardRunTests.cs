@@ -44,12 +44,11 @@ public sealed class BoardRunTests
     {
         await using var hub = new HubRig();
         await using BoardRun board = new(hub, BoardRun.RenewsEverySecond + "settings.renewMode=prewarm\n");
-        board.Set("NANO_HANDSHAKE_MS", "300"); // slow enough to be seen in a gap that has a handshake in it
+        board.Set("NANO_HANDSHAKE_MS", "2500"); // a gap with a handshake in it would be longer, however busy this machine is
         board.PowerOn();
         Assert.EndsWith("renews prewarmed", board.Line("token 10 s"));
-        board.Line("renewed (2)");
-        int gapMs = GapMs(board.Line("renewed (3)"));
-        Assert.InRange(gapMs, 0, 299);
+        board.Line("renewed (1)");
+        Assert.InRange(Math.Min(GapMs(board.Line("renewed (2)")), GapMs(board.Line("renewed (3)"))), 0, 2400);
         Assert.DoesNotContain(hub.Records(), record => record.Contains("400027", StringComparison.Ordinal));
         Assert.Empty(board.Errors);
     }

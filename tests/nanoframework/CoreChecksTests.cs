@@ -46,7 +46,8 @@ public sealed class CoreChecksTests
                 {
                     public static void AreEqual(object expected, object actual, string message = "")
                     {
-                        if (!Equals(expected, actual)) throw new System.Exception("expected " + expected + ", is " + actual + " " + message);
+                        if (!Equals(expected, actual))
+                            throw new System.Exception("expected " + expected + ", is " + actual + " " + message);
                     }
                     public static void IsTrue(bool condition, string message = "") => AreEqual(true, condition, message);
                     public static void IsFalse(bool condition, string message = "") => AreEqual(false, condition, message);

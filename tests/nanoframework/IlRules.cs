@@ -153,7 +153,8 @@ internal sealed class IlRules
     {
         HandleKind.TypeReference => BoardEnums.Value.Contains(
             texts.GetTypeFromReference(metadata, (TypeReferenceHandle)type, 0)),
-        HandleKind.TypeDefinition => metadata.GetTypeDefinition((TypeDefinitionHandle)type).BaseType is { Kind: HandleKind.TypeReference } parent
+        HandleKind.TypeDefinition =>
+            metadata.GetTypeDefinition((TypeDefinitionHandle)type).BaseType is { Kind: HandleKind.TypeReference } parent
             && texts.GetTypeFromReference(metadata, (TypeReferenceHandle)parent, 0) == "System.Enum",
         _ => false,
     };

@@ -53,7 +53,8 @@ internal static class NanoApi
         foreach (string name in Order)
         {
             string text = NanoDeclarations.Of(File.ReadAllLines(Path.Combine(FirmwareSources.Root, "tests/golden/nf-api", name + ".txt")));
-            SyntaxTree tree = CSharpSyntaxTree.ParseText(text, new CSharpParseOptions(LanguageVersion.Latest), name + ".g.cs", Encoding.UTF8);
+            SyntaxTree tree = CSharpSyntaxTree.ParseText(
+                text, new CSharpParseOptions(LanguageVersion.Latest), name + ".g.cs", Encoding.UTF8);
             made[name] = CSharpCompilation.Create(
                 name,
                 [tree],

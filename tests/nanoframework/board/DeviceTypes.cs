@@ -41,7 +41,8 @@ namespace nanoFramework.Networking
     }
 
     /// <summary>The stored network is found again by itself; an unknown one is joined with its name.</summary>
-    public static class WifiNetworkHelper
+    /// <remarks>The name is the library's; we would not call anything so (hence the sign that names it apart).</remarks>
+    public static class @WifiNetworkHelper
     {
         private static bool known;
 
