@@ -4,8 +4,8 @@
 // set fails with the same number as a wrong certificate (facts/nanoframework.md section 5). So nothing is dialled before the
 // date is plausible, which here means: not before 2025.
 using System;
-using nanoFramework.Networking;
 using Agent.Core;
+using nanoFramework.Networking;
 
 namespace Agent.Board
 {

@@ -1,7 +1,6 @@
 // An intended reboot. The chip cannot say afterwards why it started (facts/nanoframework.md section 4: no reset-reason API), so
 // the reason goes into a file first and is read once at the next start. A start without one was the power, or a death so sudden
 // that nobody could write.
-using System;
 using Agent.Core;
 using nanoFramework.Runtime.Native;
 

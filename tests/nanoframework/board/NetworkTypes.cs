@@ -1,5 +1,4 @@
 // Sockets, TLS, names and the network's state, with the board's error numbers.
-using System.Collections.Generic;
 using System.Text.RegularExpressions;
 using Agent.NanoMachine;
 
