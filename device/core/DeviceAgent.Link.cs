@@ -77,7 +77,7 @@ namespace Agent.Core
             session.OnRefused(now, code);
             if (wasTrying)
             {
-                refusals = code == 4 || code == 5 ? refusals + 1 : 0;
+                refusals = code >= 3 && code <= 5 ? refusals + 1 : 0;
                 Conclude(now, isDrop: false);
             }
         }

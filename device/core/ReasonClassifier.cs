@@ -18,7 +18,8 @@
 //   connack    code 1, 2, 3, 4, 5, other                                  Refused...
 //              4 or 5, and the token had run out                          TokenExpired
 //              4 or 5, and the clock is suspect                           ClockSkew
-//              4 or 5, twice, after the hub closed a link it had accepted Disabled
+//              4 or 5 twice, or 3 three times, after the hub closed a
+//              link it had accepted                                       Disabled
 //              no answer                                                  SilentPeer
 //              closed instead of answered, the third time in a row        Throttled
 //              closed / reset                                             ClosedByPeer / ConnectionReset
@@ -86,6 +87,7 @@ namespace Agent.Core
                 case DisconnectReason.ConnectTimedOut:
                 case DisconnectReason.ClosedByPeer:
                 case DisconnectReason.ConnectionReset:
+                case DisconnectReason.RefusedUnavailable:
                 case DisconnectReason.RefusedCredentials:
                 case DisconnectReason.RefusedNotAuthorized:
                 case DisconnectReason.PlannedRenewal:
@@ -192,7 +194,10 @@ namespace Agent.Core
             {
                 case 1: return DisconnectReason.RefusedProtocolVersion;
                 case 2: return DisconnectReason.RefusedIdentifier;
-                case 3: return DisconnectReason.RefusedUnavailable;
+                case 3:
+                    return seen.WasClosedWhileValid && seen.RefusalsInARow > DisabledRefusals
+                        ? DisconnectReason.Disabled
+                        : DisconnectReason.RefusedUnavailable;
                 case 4:
                 case 5: break;
                 default: return DisconnectReason.RefusedOther;

@@ -83,6 +83,25 @@ internal sealed class AgentDriver
     /// </summary>
     public async Task RunAsync(CancellationToken stop)
     {
+        try
+        {
+            await LoopAsync(stop);
+        }
+        catch (Exception fault) when (NoteCrash(fault))
+        {
+            throw; // not reached: the filter only notes, the fault goes on its way
+        }
+    }
+
+    /// <summary>The last thing a dying program does: the black box gets to know.</summary>
+    private bool NoteCrash(Exception fault)
+    {
+        _agent.OnFatal(_clock.Read(), fault is OutOfMemoryException ? DisconnectReason.OutOfMemory : DisconnectReason.Crash);
+        return false;
+    }
+
+    private async Task LoopAsync(CancellationToken stop)
+    {
         Now now = _clock.Read();
         _lines.SayStart(_options);
         _agent.OnStart(now);

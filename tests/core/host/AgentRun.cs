@@ -1,5 +1,7 @@
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Threading.Channels;
+using Agent.Core;
 using Agent.Host;
 
 namespace Agent.Tests.Host;
@@ -14,25 +16,39 @@ internal sealed class AgentRun : IAsyncDisposable
     private readonly Task _running;
 
     public AgentRun(FakeHub hub, string host = "localhost", bool trusted = true)
+        : this(Text(host), trusted ? hub.Roots : null, hub.Port)
     {
-        string text = $"HostName=test.hub;DeviceId=d-1;SharedAccessKey={Key};GatewayHostName={host}";
-        Assert.True(ConnectionString.TryParse(text, out ConnectionString? identity, out _));
-        AgentOptions options = new(
-            identity, hub.Port, trusted ? hub.Roots : null, null, Core.Build.Settings(heartbeat: 86400));
-        Driver = new AgentDriver(options, StateFolder.Open(null), new HostClock(TimeProvider.System), 1, _lines);
+    }
+
+    public AgentRun(
+        string connectionString, X509Certificate2Collection? roots, int port, TokenSettings? settings = null, string? folder = null,
+        TimeProvider? time = null, int probePort = 1, int dialSeconds = 30)
+    {
+        Assert.True(ConnectionString.TryParse(connectionString, out ConnectionString? identity, out _));
+        AgentOptions options = new(identity, port, roots, folder, settings ?? Core.Build.Settings(heartbeat: 86400))
+        {
+            ProbePort = probePort,
+            DialTimeout = TimeSpan.FromSeconds(dialSeconds),
+        };
+        Driver = new AgentDriver(options, StateFolder.Open(folder), new HostClock(time ?? TimeProvider.System), 1, _lines);
         _running = Driver.RunAsync(_stop.Token);
     }
 
     /// <summary>The program itself.</summary>
     public AgentDriver Driver { get; }
 
+    /// <summary>Ends with the program.</summary>
+    public Task Ended => _running;
+
     /// <summary>Everything printed so far.</summary>
     public string Printed => _lines.All;
 
+    public static string Text(string host) => $"HostName=test.hub;DeviceId=d-1;SharedAccessKey={Key};GatewayHostName={host}";
+
     /// <summary>The next line that holds a text; lines before it are passed over.</summary>
-    public async Task<string> LineAsync(string part)
+    public async Task<string> LineAsync(string part, int seconds = 60)
     {
-        using CancellationTokenSource patience = new(TimeSpan.FromSeconds(30));
+        using CancellationTokenSource patience = new(TimeSpan.FromSeconds(seconds));
         await foreach (string line in _lines.Incoming.Reader.ReadAllAsync(patience.Token))
         {
             if (line.Contains(part, StringComparison.Ordinal))
@@ -42,6 +58,14 @@ internal sealed class AgentRun : IAsyncDisposable
         }
 
         throw new EndOfStreamException();
+    }
+
+    /// <summary>Asks the agent something between two of its turns.</summary>
+    public async Task<T> AskAsync<T>(Func<DeviceAgent, T> question)
+    {
+        TaskCompletionSource<T> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Driver.Do((agent, _) => answer.TrySetResult(question(agent)));
+        return await answer.Task.WaitAsync(TimeSpan.FromSeconds(30));
     }
 
     public async Task StopAsync()

@@ -15,15 +15,16 @@ internal sealed class FakeHub : IServerHandler, IAsyncDisposable
     private readonly MqttServer _server;
     private ServerSession? _latest;
 
-    public FakeHub()
+    /// <param name="validFromDays">When the server's certificate begins, in days from now.</param>
+    public FakeHub(int validFromDays = 0)
     {
         using ECDsa authorityKey = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         CertificateRequest request = new("CN=test root", authorityKey, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
         DateTimeOffset start = DateTimeOffset.UtcNow.AddHours(-1);
-        _authority = request.CreateSelfSigned(start, start.AddDays(1));
+        _authority = request.CreateSelfSigned(start.AddDays(-9), start.AddDays(1));
         _server = MqttServer.Start(
-            new IPEndPoint(IPAddress.Loopback, 0), this, new ServerOptions { Tls = new TlsServer(NewServerCertificate(start)) });
+            new IPEndPoint(IPAddress.Loopback, 0), this, new ServerOptions { Tls = new TlsServer(NewServerCertificate(start.AddDays(validFromDays))) });
         Roots = [X509CertificateLoader.LoadCertificate(_authority.Export(X509ContentType.Cert))];
     }
 
@@ -60,6 +61,9 @@ internal sealed class FakeHub : IServerHandler, IAsyncDisposable
 
     /// <summary>Reasons of ended connections, in order.</summary>
     public ConcurrentQueue<SessionEnd> Ends { get; } = new();
+
+    /// <summary>CONNACK comes once; a second one is a fault of ours.</summary>
+    public void SendSecondConnack() => _latest!.SendConnack(0, sessionPresent: false);
 
     public void Cut() => _latest!.Close();
 

@@ -1,0 +1,188 @@
+using Agent.Core;
+
+namespace Agent.Tests.Core;
+
+/// <summary>Settings by twin and method, through the whole agent in virtual time.</summary>
+public sealed class AgentSettingsTests
+{
+    private const string NothingAsked = "{\"desired\":{\"$version\":1},\"reported\":{}}";
+
+    [Fact]
+    public void A_twin_that_asks_for_nothing_is_told_once_what_is_in_force()
+    {
+        AgentRig rig = new AgentRig { Twin = NothingAsked }.Start().RunFor(10_000);
+        string report = Assert.Single(rig.Reports);
+        Assert.StartsWith("{\"agent\":{\"ac\":203,\"av\":0,\"ad\":\"nothing set: defaults in force\",\"value\":{\"token\":{", report);
+        Assert.Equal(report, System.Text.Json.JsonSerializer.Serialize(System.Text.Json.JsonDocument.Parse(report).RootElement));
+    }
+
+    [Fact]
+    public void A_change_is_in_force_at_once_on_probation_and_proven_by_the_next_renewal()
+    {
+        AgentRig rig = new AgentRig().Start();
+        rig.Change(2, "{\"token\":{\"lifetimeSeconds\":60,\"spreadPercent\":0}}").RunFor(3_000);
+        Assert.Equal((60, SettingsState.OnProbation), (rig.Agent.Session.Settings.LifetimeSeconds, rig.Agent.Settings.State));
+        Assert.Contains("\"ac\":202,\"av\":2", rig.Reports[^1]);
+        Assert.Equal(DisconnectReason.SettingsChange, rig.Entries()[0].Reason);
+        rig.RunFor(55_000);
+        Assert.Equal((1, SettingsState.Good), (rig.Agent.Session.Renewals, rig.Agent.Settings.State));
+        Assert.Contains("\"ac\":200,\"av\":2", rig.Reports[^1]);
+        Assert.Contains("\"lifetimeSeconds\":60", rig.Reports[^1]);
+    }
+
+    [Fact]
+    public void A_bad_change_is_refused_with_every_problem_and_nothing_of_it_is_in_force()
+    {
+        AgentRig rig = new AgentRig().Start();
+        rig.Patch(2, "{\"token\":{\"lifetimeSeconds\":60,\"renewAtPercent\":99},\"heartbeat\":{\"intervalSeconds\":-1}}").RunFor(1_000);
+        Assert.Equal(3600, rig.Agent.Session.Settings.LifetimeSeconds);
+        Assert.Contains(
+            "\"ac\":400,\"av\":2,\"ad\":\"refused: token.renewAtPercent: 99 is above 95; heartbeat.intervalSeconds: -1 is below 0\"",
+            rig.Reports[^1]);
+        rig.Twin = "{\"desired\":{\"agent\":{\"token\":{\"lifetimeSeconds\":60,\"renewAtPercent\":90}},\"$version\":3},\"reported\":{}}";
+        rig.Patch(3, "{\"token\":{\"renewAtPercent\":90},\"heartbeat\":null}").RunFor(1_000);
+        Assert.Equal((60, 90), (rig.Agent.Session.Settings.LifetimeSeconds, rig.Agent.Session.Settings.RenewAtPercent));
+    }
+
+    [Fact]
+    public void A_change_that_needs_no_new_connection_makes_none()
+    {
+        AgentRig rig = new AgentRig().Start();
+        int orders = rig.Orders.Count(order => order.EndsWith("Connect"));
+        rig.Patch(2, "{\"heartbeat\":{\"intervalSeconds\":30},\"backoff\":{\"maxSeconds\":30}}").RunFor(61_000);
+        Assert.Equal(orders, rig.Orders.Count(order => order.EndsWith("Connect")));
+        Assert.Equal(SettingsState.Good, rig.Agent.Settings.State);
+        Assert.Equal(3, rig.Telemetry.Count(message => message.Topic.Contains("type=heartbeat&seq=")));
+        Assert.Contains("&settings=2", rig.Telemetry[^1].Topic);
+    }
+
+    [Fact]
+    public void A_missed_or_old_notification_is_told_from_the_next_one()
+    {
+        AgentRig rig = new AgentRig().Start();
+        int gets = Gets(rig);
+        rig.Patch(1, "{\"keepAliveSeconds\":20}").RunFor(1_000);
+        Assert.Equal((240, gets), (rig.Agent.Session.Settings.KeepAliveSeconds, Gets(rig)));
+        rig.Twin = "{\"desired\":{\"agent\":{\"keepAliveSeconds\":55},\"$version\":5},\"reported\":{}}";
+        rig.Patch(5, "{\"backoff\":{\"minSeconds\":2}}").RunFor(500);
+        Assert.Equal((55, 1, gets + 1), (rig.Agent.Session.Settings.KeepAliveSeconds, rig.Agent.Session.Settings.BackoffMinSeconds, Gets(rig)));
+    }
+
+    [Fact]
+    public void Settings_that_lose_the_connection_are_rolled_back_and_stay_back_after_a_restart()
+    {
+        AgentRig rig = new AgentRig().Start();
+        Action<AgentOutput> accept = rig.OnConnect;
+        rig.OnConnect = output =>
+        {
+            if (rig.Agent.Session.Settings.LifetimeSeconds == 86_400)
+            {
+                rig.Agent.OnRefused(rig.Now, 5); // a hub that does not like tokens of a day
+            }
+            else
+            {
+                accept(output);
+            }
+        };
+        rig.Twin = "{\"desired\":{\"agent\":{\"token\":{\"lifetimeSeconds\":86400}},\"$version\":2},\"reported\":{}}";
+        rig.Patch(2, "{\"token\":{\"lifetimeSeconds\":86400}}").RunFor(300_000);
+        Assert.Equal((SettingsState.RolledBack, 3600), (rig.Agent.Settings.State, rig.Agent.Session.Settings.LifetimeSeconds));
+        Assert.Equal(SessionState.Connected, rig.Agent.Session.State);
+        Assert.Contains(
+            "\"ac\":500,\"av\":2,\"ad\":\"rolled back to the last good settings: refused: not authorised (CONNACK 5)\"",
+            rig.Reports[^1].Contains("agent") ? rig.Reports[^1] : rig.Reports[^2]);
+
+        AgentRig next = new AgentRig(before: rig).Start().RunFor(20_000);
+        Assert.Equal((SettingsState.RolledBack, 3600), (next.Agent.Settings.State, next.Agent.Session.Settings.LifetimeSeconds));
+        next.Twin = next.Twin.Replace("86400", "1200").Replace("\"$version\":2", "\"$version\":3");
+        next.Patch(3, "{\"token\":{\"lifetimeSeconds\":1200}}").RunFor(5_000);
+        Assert.Equal((SettingsState.OnProbation, 1200), (next.Agent.Settings.State, next.Agent.Session.Settings.LifetimeSeconds));
+    }
+
+    [Fact]
+    public void An_outage_of_the_network_is_not_blamed_on_new_settings_before_ten_minutes()
+    {
+        AgentRig rig = new AgentRig().Start();
+        rig.Change(2, "{\"keepAliveSeconds\":60}").RunFor(3_000);
+        rig.OnConnect = _ => rig.FailConnect(LinkPhase.Tcp, LinkEnd.TimedOut);
+        rig.Lose(LinkEnd.Reset).RunFor(590_000);
+        Assert.Equal(SettingsState.OnProbation, rig.Agent.Settings.State);
+        rig.RunFor(15_000);
+        Assert.Equal((SettingsState.RolledBack, 240), (rig.Agent.Settings.State, rig.Agent.Session.Settings.KeepAliveSeconds));
+    }
+
+    [Fact]
+    public void Restarting_again_and_again_under_new_settings_rolls_them_back()
+    {
+        AgentRig rig = new AgentRig().Start();
+        rig.Twin = "{\"desired\":{\"agent\":{\"keepAliveSeconds\":60},\"$version\":2},\"reported\":{}}";
+        rig.Patch(2, "{\"keepAliveSeconds\":60}");
+        List<int> keepAlives = [];
+        for (int i = 0; i < 5; i++)
+        {
+            rig = new AgentRig(before: rig).Start();
+            keepAlives.Add(rig.Agent.Session.Settings.KeepAliveSeconds);
+        }
+
+        Assert.Equal([60, 60, 60, 240, 240], keepAlives);
+    }
+
+    [Fact]
+    public void A_method_sets_settings_and_answers_with_them_or_with_the_problems()
+    {
+        AgentRig rig = new AgentRig().Start();
+        rig.Call("setSettings", "{\"heartbeat\":{\"intervalSeconds\":45}}").Call("setSettings", "{\"keepAliveSeconds\":1}");
+        rig.Call("setSettings", "{\"keepAlive").Call("getSettings").Call("noSuchThing", "[1");
+        Assert.Equal(["200", "400", "400", "200", "404"], rig.MethodAnswers.Select(answer => answer.Topic.Split('/')[3]));
+        Assert.Contains("\"intervalSeconds\":45", rig.MethodAnswers[0].Payload);
+        Assert.Equal("{\"error\":\"keepAliveSeconds: 1 is below 5\"}", rig.MethodAnswers[1].Payload);
+        Assert.Contains("\"renewModeInUse\":\"clean\"", rig.MethodAnswers[3].Payload);
+        Assert.All(rig.MethodAnswers, answer => Assert.EndsWith("/?$rid=r1", answer.Topic));
+    }
+
+    [Fact]
+    public void After_a_method_the_next_change_of_the_twin_is_read_whole()
+    {
+        AgentRig rig = new AgentRig().Start();
+        rig.Call("setSettings", "{\"keepAliveSeconds\":30}").RunFor(3_000);
+        rig.Twin = "{\"desired\":{\"agent\":{\"heartbeat\":{\"intervalSeconds\":20}},\"$version\":2},\"reported\":{}}";
+        rig.Patch(2, "{\"heartbeat\":{\"intervalSeconds\":20}}").RunFor(500);
+        Assert.Equal((20, 240), (rig.Agent.Session.Settings.HeartbeatIntervalSeconds, rig.Agent.Session.Settings.KeepAliveSeconds));
+    }
+
+    [Fact]
+    public void Settings_survive_a_power_cut_at_every_byte_of_their_writing_as_the_old_or_the_new_ones()
+    {
+        AgentRig start = new AgentRig().Start();
+        CuttableFlash probe = start.State.PowerUp();
+        int size = StateRecord.Size + RingLog.HeaderSize;
+        for (int cut = 1; cut <= size; cut++)
+        {
+            AgentRig rig = new AgentRig(before: start).Start();
+            rig.State.BytesLeft = cut;
+            rig.Patch(2, "{\"heartbeat\":{\"intervalSeconds\":77}}");
+            rig.State.BytesLeft = 0;
+            AgentRig after = new(before: rig);
+            int kept = after.Agent.Session.Settings.HeartbeatIntervalSeconds;
+            Assert.Equal(cut > size ? 77 : 0, kept == 77 && cut == size ? 0 : kept);
+            Assert.Equal(rig.Agent.Boots + 1, after.Agent.Boots);
+        }
+    }
+
+    [Fact]
+    public void Twins_of_any_kind_never_crash_the_agent_and_always_get_an_answer_or_another_question()
+    {
+        SeededRandom random = new(21);
+        AgentRig rig = new AgentRig(Build.Settings(heartbeat: 0, backoffMax: 2)).Start();
+        for (int i = 0; i < 3_000; i++)
+        {
+            rig.Twin = TwinFuzz.Document(random).Replace("\"$version\":4", $"\"$version\":{i + 10}");
+            int asked = rig.Reports.Count + Gets(rig);
+            rig.Patch(i + 10, "{}").RunFor(40_000);
+            Assert.True(rig.Reports.Count + Gets(rig) > asked);
+            Assert.True(new TokenSettingsDraft(rig.Agent.Session.Settings).TryBuild(out _, out _));
+        }
+    }
+
+    private static int Gets(AgentRig rig) => rig.Orders.Count(order => order.Contains("/twin/GET/"));
+}
