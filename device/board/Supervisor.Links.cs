@@ -28,6 +28,7 @@ namespace Agent.Board
         private string userName;
         private AgentLines lines;
         private ChannelSlot slot;
+        private bool isSlotSought;
         private HubLink link;
         private HubLink retired;
         private long retiredAtMs;
@@ -181,9 +182,27 @@ namespace Agent.Board
             }
         }
 
+        /// <summary>Sought when there is a network: the library looks a name up whenever a client is made.</summary>
+        private void SeekSlot()
+        {
+            if (isSlotSought)
+            {
+                return;
+            }
+
+            isSlotSought = true;
+            slot = ChannelSlot.Detect();
+            session.CanPrewarm = slot != null;
+            if (slot == null)
+            {
+                SerialLog.Say("this M2Mqtt has no place for an open channel: prewarm is not possible");
+            }
+        }
+
         /// <summary>Blocks until the outcome is known.</summary>
         private void Connect(AgentOutput output)
         {
+            SeekSlot();
             string token = tokens.Build(output.ExpirySeconds);
             HubChannel channel = spare;
             if (output.Mode == RenewMode.Prewarm && channel != null)

@@ -61,12 +61,6 @@ namespace Agent.Board
             WaitForIdentity();
             radio = new WifiRadio(wake, identity.WifiSsid, identity.WifiPassword, configuration.HasWifi);
             roots = AzureRoots.Load();
-            slot = ChannelSlot.Detect();
-            if (slot == null)
-            {
-                SerialLog.Say("this M2Mqtt has no place for an open channel: prewarm is not possible");
-            }
-
             while (true)
             {
                 guard.Feed();
@@ -258,7 +252,7 @@ namespace Agent.Board
             options.StateStorage = new FlashArea(BoardFiles.State, 2, 4096);
             options.BlackBoxStorage = new FlashArea(BoardFiles.BlackBox, 4, 1024);
             options.QueueStorage = new FlashArea(BoardFiles.Queue, 8, 4096);
-            options.CanPrewarm = slot != null;
+            options.CanPrewarm = true; // until the first connection has shown otherwise
             options.CanReboot = true;
             agent = new DeviceAgent(options);
             session = agent.Session;

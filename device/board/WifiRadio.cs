@@ -23,6 +23,10 @@ namespace Agent.Board
         private const int JoinPatienceMs = 30000;
         private const long WritePauseMs = 3600000;
 
+        // Whether the interface's state means anything: not when the network is not our job, nor on a rig that says "down" while
+        // it is joined. Then an outage shows as attempts that fail, as on the PC.
+        private static bool isWatched;
+
         private readonly AutoResetEvent wake;
         private readonly string ssid;
         private readonly string password;
@@ -38,6 +42,7 @@ namespace Agent.Board
             this.ssid = ssid;
             this.password = password;
             this.isOurJob = isOurJob;
+            isWatched = isOurJob;
             try
             {
                 NetworkChange.NetworkAvailabilityChanged += OnAvailabilityChanged;
@@ -48,21 +53,8 @@ namespace Agent.Board
             }
         }
 
-        /// <summary>Whether there is a network; true on a rig that cannot tell.</summary>
-        public static bool IsUp
-        {
-            get
-            {
-                try
-                {
-                    return NetworkInterface.GetIsNetworkAvailable();
-                }
-                catch (Exception)
-                {
-                    return true;
-                }
-            }
-        }
+        /// <summary>Whether there is a network; true where that cannot be told.</summary>
+        public static bool IsUp => !isWatched || IsInterfaceUp();
 
         /// <summary>Joins; blocks for at most 40 s. False = not yet, with a word about it.</summary>
         public bool TryJoin(long nowMs, out string problem)
@@ -72,11 +64,12 @@ namespace Agent.Board
             {
                 if (!isOurJob)
                 {
-                    return IsUp;
+                    return true;
                 }
 
                 if (WifiNetworkHelper.Reconnect(false, 0, new CancellationTokenSource(RejoinPatienceMs).Token))
                 {
+                    isWatched = IsInterfaceUp();
                     return true;
                 }
 
@@ -92,6 +85,7 @@ namespace Agent.Board
                     new CancellationTokenSource(JoinPatienceMs).Token);
                 problem = WifiNetworkHelper.Status == NetworkHelperStatus.TokenExpiredWaitingIPAddress
                     ? "joined, but no address" : "no network";
+                isWatched = !joined || IsInterfaceUp();
                 return joined;
             }
             catch (Exception fault)
@@ -122,6 +116,18 @@ namespace Agent.Board
             }
 
             return NoSignal;
+        }
+
+        private static bool IsInterfaceUp()
+        {
+            try
+            {
+                return NetworkInterface.GetIsNetworkAvailable();
+            }
+            catch (Exception)
+            {
+                return false;
+            }
         }
 
         private void OnAvailabilityChanged(object sender, NetworkAvailabilityEventArgs e)

@@ -62,7 +62,6 @@ public sealed class BoardRunTests
         board.Set("NANO_HANDSHAKE_MS", "300");
         board.PowerOn();
         Assert.EndsWith("prewarm is not possible", board.Line("no place for an open channel"));
-        Assert.EndsWith("renews clean", board.Line("token 10 s"));
         board.Line("renewed (1)");
         Assert.InRange(GapMs(board.Line("renewed (2)")), 300, 5000);
         board.Line("heartbeat");
@@ -92,7 +91,7 @@ public sealed class BoardRunTests
         board.PowerOn();
         Assert.Matches("^failed: TLS failed: .* \\(error -9984\\)", board.Line("failed"));
         board.Do("time 0");
-        board.Line("clock changed by -1000000000 s");
+        board.Line("clock changed by -");
         board.Line("connected");
     }
 
