@@ -138,9 +138,9 @@ internal sealed class MqttLink : IClientHandler
             return;
         }
 
-        if (SilenceMs(nowMs) < _keepAliveMs / 2)
+        if (_session.LastInboundMs >= _pingedAtMs)
         {
-            _pingedAtMs = NotPinged; // answered, or something else came in
+            _pingedAtMs = NotPinged; // answered, or something else came in; however late this turn comes
         }
 
         if (_pingedAtMs == NotPinged && PingInMs(nowMs) <= 0)

@@ -168,11 +168,11 @@ public sealed class AgentBlackBoxTests
         AgentRig rig = new();
         rig.OnConnect = _ =>
         {
-            int connects = rig.Orders.Count(order => order.EndsWith(" Connect"));
             rig.Agent.OnConnected(rig.Now, false);
             rig.After(20, () =>
             {
-                if (rig.Orders.FindLastIndex(order => order.EndsWith("Subscribe")) > rig.Orders.FindLastIndex(order => order.EndsWith(" Connect")))
+                int subscribed = rig.Orders.FindLastIndex(order => order.EndsWith("Subscribe"));
+                if (subscribed > rig.Orders.FindLastIndex(order => order.EndsWith(" Connect")))
                 {
                     rig.Lose(LinkEnd.Closed);
                 }

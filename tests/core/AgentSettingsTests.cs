@@ -65,7 +65,8 @@ public sealed class AgentSettingsTests
         Assert.Equal((240, gets), (rig.Agent.Session.Settings.KeepAliveSeconds, Gets(rig)));
         rig.Twin = "{\"desired\":{\"agent\":{\"keepAliveSeconds\":55},\"$version\":5},\"reported\":{}}";
         rig.Patch(5, "{\"backoff\":{\"minSeconds\":2}}").RunFor(500);
-        Assert.Equal((55, 1, gets + 1), (rig.Agent.Session.Settings.KeepAliveSeconds, rig.Agent.Session.Settings.BackoffMinSeconds, Gets(rig)));
+        TokenSettings settings = rig.Agent.Session.Settings;
+        Assert.Equal((55, 1, gets + 1), (settings.KeepAliveSeconds, settings.BackoffMinSeconds, Gets(rig)));
     }
 
     [Fact]

@@ -32,7 +32,7 @@ public sealed class DeviceModelTests
         foreach (JsonElement field in Fields(Content("agent")))
         {
             string name = field.GetProperty("name").GetString()!;
-            if (field.GetProperty("schema").ValueKind == JsonValueKind.Object && field.GetProperty("schema").TryGetProperty("fields", out _))
+            if (Fields(field).Any())
             {
                 paths.AddRange(Fields(field).Select(inner => $"{name}.{inner.GetProperty("name").GetString()}"));
             }
@@ -59,11 +59,12 @@ public sealed class DeviceModelTests
     [InlineData("level", Setting.DiagnosticsLevel)]
     public void Its_enumerations_are_the_words_of_the_table(string name, Setting setting)
     {
-        JsonElement field = Fields(Content("agent")).Where(group => group.GetProperty("schema").ValueKind == JsonValueKind.Object)
-            .SelectMany(Fields).Single(inner => inner.GetProperty("name").GetString() == name);
+        JsonElement field = Fields(Content("agent")).SelectMany(Fields)
+            .Single(inner => inner.GetProperty("name").GetString() == name);
         Assert.Equal(
             Enumerable.Range(0, SettingTable.Max(setting) + 1).Select(value => SettingTable.Word(setting, value)),
-            field.GetProperty("schema").GetProperty("enumValues").EnumerateArray().Select(value => value.GetProperty("enumValue").GetString()));
+            field.GetProperty("schema").GetProperty("enumValues").EnumerateArray()
+                .Select(value => value.GetProperty("enumValue").GetString()));
     }
 
     [Fact]
@@ -75,7 +76,8 @@ public sealed class DeviceModelTests
             Fields(Content("diagnostics")).Select(field => field.GetProperty("name").GetString()),
             summary.GetProperty("diagnostics").EnumerateObject().Select(member => member.Name));
         string[] commands = [.. Model.GetProperty("contents").EnumerateArray()
-            .Where(content => content.GetProperty("@type").GetString() == "Command").Select(content => content.GetProperty("name").GetString()!)];
+            .Where(content => content.GetProperty("@type").GetString() == "Command")
+            .Select(content => content.GetProperty("name").GetString()!)];
         foreach (string command in commands)
         {
             rig.Call(command, "{}");
@@ -89,5 +91,6 @@ public sealed class DeviceModelTests
         .Single(content => content.GetProperty("name").GetString() == name);
 
     private static IEnumerable<JsonElement> Fields(JsonElement owner) =>
-        owner.GetProperty("schema").TryGetProperty("fields", out JsonElement fields) ? fields.EnumerateArray() : [];
+        owner.GetProperty("schema") is { ValueKind: JsonValueKind.Object } schema
+            && schema.TryGetProperty("fields", out JsonElement fields) ? fields.EnumerateArray() : [];
 }

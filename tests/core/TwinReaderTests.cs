@@ -20,7 +20,8 @@ public sealed class TwinReaderTests
         Assert.Null(reader.Problems);
         TokenSettings read = reader.Settings;
         Assert.Equal((1200, 80, RenewMode.Prewarm), (read.LifetimeSeconds, read.RenewAtPercent, read.RenewMode));
-        Assert.Equal((2, 20, 60, 30), (read.BackoffMinSeconds, read.BackoffMaxSeconds, read.KeepAliveSeconds, read.HeartbeatIntervalSeconds));
+        Assert.Equal((2, 20), (read.BackoffMinSeconds, read.BackoffMaxSeconds));
+        Assert.Equal((60, 30), (read.KeepAliveSeconds, read.HeartbeatIntervalSeconds));
         Assert.Equal(DiagnosticsLevel.Summary, read.DiagnosticsLevel);
         Assert.Equal((12L, 11L, 200L), (reader.Version, reader.AcknowledgedVersion, reader.AcknowledgedCode));
     }

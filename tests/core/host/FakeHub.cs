@@ -24,7 +24,8 @@ internal sealed class FakeHub : IServerHandler, IAsyncDisposable
         DateTimeOffset start = DateTimeOffset.UtcNow.AddHours(-1);
         _authority = request.CreateSelfSigned(start.AddDays(-9), start.AddDays(1));
         _server = MqttServer.Start(
-            new IPEndPoint(IPAddress.Loopback, 0), this, new ServerOptions { Tls = new TlsServer(NewServerCertificate(start.AddDays(validFromDays))) });
+            new IPEndPoint(IPAddress.Loopback, 0), this,
+            new ServerOptions { Tls = new TlsServer(NewServerCertificate(start.AddDays(validFromDays))) });
         Roots = [X509CertificateLoader.LoadCertificate(_authority.Export(X509ContentType.Cert))];
     }
 

@@ -66,11 +66,11 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
                 return (fault.Injected, $"({failed.GetType().Name} {failed.Message.Split('\n')[0]})");
             }
         }));
-        output.WriteLine($"{"injected",-44}seen");
+        output.WriteLine($"{"injected",-57}seen");
         foreach ((DisconnectReason injected, string seen) in cells.OrderBy(cell => cell.Injected))
         {
             string mark = seen == DisconnectReasonText.Of(injected) ? "" : "   <-- not this";
-            output.WriteLine($"0x{(int)injected:X2} {DisconnectReasonText.Of(injected),-39}{seen}{mark}");
+            output.WriteLine($"0x{(int)injected:X2} {DisconnectReasonText.Of(injected),-52}{seen}{mark}");
         }
 
         int right = cells.Count(cell => cell.Seen == DisconnectReasonText.Of(cell.Injected));
@@ -101,10 +101,12 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
         using Socket hole = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         hole.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         hole.Listen(0);
-        Socket[] fill = [.. Enumerable.Range(0, 3).Select(_ => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))];
+        Socket[] fill = [.. Enumerable.Range(0, 3)
+            .Select(_ => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))];
         foreach (Socket socket in fill)
         {
-            _ = socket.ConnectAsync(hole.LocalEndPoint!).ContinueWith(_ => { }, TaskScheduler.Default); // with the queue full, SYNs are dropped
+            // With the queue full, further SYNs are dropped.
+            _ = socket.ConnectAsync(hole.LocalEndPoint!).ContinueWith(_ => { }, TaskScheduler.Default);
         }
 
         await Task.Delay(200);
@@ -210,7 +212,7 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
     private static async Task<DisconnectReason> NotAcknowledgedAsync()
     {
         await using FakeHub hub = new() { Acknowledges = false };
-        await using AgentRun agent = new(AgentRun.Text("localhost"), hub.Roots, hub.Port, Core.Build.Settings(heartbeat: 1, keepAlive: 10));
+        await using AgentRun agent = new(AgentRun.Text("localhost"), hub.Roots, hub.Port, Core.Build.Settings(heartbeat: 1, keepAlive: 20));
         await agent.LineAsync("lost:");
         return await NewestAsync(agent);
     }
@@ -315,7 +317,7 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
 
     private sealed class Offset(TimeProvider inner, TimeSpan offset) : TimeProvider
     {
-        public override long TimestampFrequency => inner.TimestampFrequency;
+        public override long TimestampFrequency => System.TimestampFrequency;
 
         public override long GetTimestamp() => System.GetTimestamp();
 
