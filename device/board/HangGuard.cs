@@ -1,0 +1,75 @@
+// Somebody has to notice when the supervisor no longer turns, and ESP32 firmware has no watchdog for managed code
+// (facts/nanoframework.md section 4). So a second thread counts its own ticks since the supervisor's last sign of life, and
+// after too many writes down why and reboots.
+//
+// Ticks, not the clock: a handshake with a server that says nothing stops every thread for as long as TCP is patient, this one
+// included. By the clock the supervisor would be long overdue when both wake up, and the guard would reboot a board that is
+// about to go on by itself. What it cannot see is a freeze that never ends; only an outside watchdog can.
+using System;
+using System.Threading;
+using Agent.Core;
+
+namespace Agent.Board
+{
+    /// <summary>Reboots the board when the supervisor stands still.</summary>
+    public sealed class HangGuard
+    {
+        /// <summary>Milliseconds between looks.</summary>
+        public const int TickMs = 5000;
+
+        /// <summary>
+        /// Looks without a sign of life: five minutes. The longest honest wait of the supervisor is a join (40 s), or a
+        /// connection attempt: name, TCP and CONNACK, each bounded by the stack or by M2Mqtt (30 s).
+        /// </summary>
+        public const int TicksMax = 60;
+
+        private readonly int ticksMax;
+        private readonly int tickMs;
+        private int signs;
+
+        public HangGuard(int tickMs, int ticksMax)
+        {
+            this.tickMs = tickMs;
+            this.ticksMax = ticksMax;
+            new Thread(Watch).Start();
+        }
+
+        /// <summary>Whose black box to write into; null until there is an agent.</summary>
+        public Supervisor Supervisor { get; set; }
+
+        /// <summary>The supervisor's sign of life.</summary>
+        public void Feed()
+        {
+            signs++;
+        }
+
+        private void Watch()
+        {
+            int seen = signs;
+            int ticks = 0;
+            while (true)
+            {
+                try
+                {
+                    Thread.Sleep(tickMs);
+                    ticks = signs == seen ? ticks + 1 : 0;
+                    seen = signs;
+                    if (ticks >= ticksMax)
+                    {
+                        ticks = 0; // should the reboot fail, try again later
+                        if (Supervisor != null)
+                        {
+                            Supervisor.NoteFatal(DisconnectReason.Watchdog);
+                        }
+
+                        Restart.Now(DisconnectReason.Watchdog, "the supervisor stood still");
+                    }
+                }
+                catch (Exception)
+                {
+                    // The guard is the last to give up.
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography.X509Certificates;
+
+namespace Agent.NanoMachine;
+
+/// <summary>A socket error with the number the board's library shows.</summary>
+public sealed class BoardSocketException(int code) : Exception
+{
+    public int Code { get; } = code;
+}
+
+/// <summary>A TCP socket and the TLS on it, failing with the board's numbers.</summary>
+public sealed class BoardSocket
+{
+    /// <summary>Mbed TLS on the board: certificate, name, dates or clock, all the same (facts/nanoframework.md section 5).</summary>
+    public const int CertificateOrClock = -9984;
+
+    private const int HostNotFound = 11001;
+    private const int NetworkUnreachable = 10051;
+
+    private static readonly ConcurrentDictionary<BoardSocket, bool> Open = [];
+    private static volatile bool networkGone = !Machine.WifiUp;
+
+    private readonly Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private SslStream? tls;
+    private volatile bool silenced;
+
+    /// <summary>What Wi-Fi does to connections: packets vanish, nobody is told.</summary>
+    public static void NetworkGone(bool gone)
+    {
+        networkGone = gone;
+        foreach (BoardSocket socket in Open.Keys.Where(_ => gone))
+        {
+            socket.silenced = true;
+        }
+    }
+
+    public static IPAddress[] Resolve(string host)
+    {
+        Machine.Pass();
+        if (networkGone)
+        {
+            throw new BoardSocketException(HostNotFound);
+        }
+
+        try
+        {
+            return [.. Dns.GetHostAddresses(host).Where(address => address.AddressFamily == AddressFamily.InterNetwork)];
+        }
+        catch (SocketException)
+        {
+            throw new BoardSocketException(HostNotFound);
+        }
+    }
+
+    public bool NoDelay
+    {
+        get => socket.NoDelay;
+        set => socket.NoDelay = value;
+    }
+
+    public bool DataAvailable => socket.Connected && socket.Available > 0;
+
+    public void Connect(EndPoint end)
+    {
+        Machine.Pass();
+        Guard(() =>
+        {
+            if (networkGone)
+            {
+                throw new SocketException(NetworkUnreachable);
+            }
+
+            socket.Connect(end);
+            Open[this] = true;
+        });
+        Machine.Pass();
+    }
+
+    /// <summary>The handshake: everything managed stands still until it ends.</summary>
+    public void Authenticate(string host, X509Certificate2Collection roots) => Machine.Hold(() =>
+    {
+        X509ChainPolicy policy = new()
+        {
+            TrustMode = X509ChainTrustMode.CustomRootTrust,
+            RevocationMode = X509RevocationMode.NoCheck,
+            VerificationTimeIgnored = false,
+            VerificationTime = Machine.UtcNow,
+        };
+        policy.CustomTrustStore.AddRange(roots);
+        try
+        {
+            tls = new SslStream(new NetworkStream(socket, ownsSocket: false));
+            tls.AuthenticateAsClient(
+                new SslClientAuthenticationOptions { TargetHost = host, CertificateChainPolicy = policy });
+        }
+        catch (AuthenticationException)
+        {
+            tls = null;
+            throw new BoardSocketException(CertificateOrClock);
+        }
+        catch (IOException fault)
+        {
+            tls = null;
+            throw new BoardSocketException(CodeOf(fault));
+        }
+    });
+
+    public void Write(byte[] bytes, int offset, int count)
+    {
+        Machine.Pass();
+        if (silenced)
+        {
+            return; // into the air, and TCP does not know yet
+        }
+
+        Guard(() => Stream().Write(bytes, offset, count));
+    }
+
+    public int Read(byte[] bytes, int offset, int count)
+    {
+        int read = 0;
+        Guard(() => read = Stream().Read(bytes, offset, count));
+        while (silenced)
+        {
+            Thread.Sleep(50); // nothing comes any more, not even an end
+            if (!Open.ContainsKey(this))
+            {
+                throw new BoardSocketException((int)SocketError.NotConnected);
+            }
+        }
+
+        Machine.Pass();
+        return read;
+    }
+
+    public bool Poll(int microseconds) => socket.Poll(microseconds, SelectMode.SelectRead);
+
+    public void Close()
+    {
+        Open.TryRemove(this, out _);
+        try
+        {
+            tls?.Close();
+            socket.Close();
+        }
+        catch (Exception fault) when (fault is IOException or ObjectDisposedException or SocketException)
+        {
+            // Closing what has ended is no fault on the board either.
+        }
+    }
+
+    private Stream Stream() => tls ?? throw new BoardSocketException((int)SocketError.NotConnected);
+
+    private static void Guard(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (SocketException fault)
+        {
+            throw new BoardSocketException((int)fault.SocketErrorCode);
+        }
+        catch (IOException fault)
+        {
+            throw new BoardSocketException(CodeOf(fault));
+        }
+        catch (Exception fault) when (fault is ObjectDisposedException or InvalidOperationException)
+        {
+            throw new BoardSocketException((int)SocketError.NotConnected);
+        }
+    }
+
+    private static int CodeOf(IOException fault) =>
+        fault.InnerException is SocketException inner ? (int)inner.SocketErrorCode : (int)SocketError.ConnectionReset;
+}
