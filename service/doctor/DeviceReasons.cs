@@ -53,6 +53,7 @@ public static class DeviceReasons
         [0x80] = ("watchdog", "Its program hung: read its log before the next flash."),
         [0x81] = ("crash", "Its program died of an exception: read its log before the next flash."),
         [0x82] = ("out of memory", "Its memory ran out: look for what grows."),
+        [0x83] = ("restarted without goodbye: power cut or crash", "It came back without a word: look at its power first."),
     };
 
     /// <summary>The words for a reason, and what to do about it (empty = nothing).</summary>

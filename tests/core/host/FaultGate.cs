@@ -73,7 +73,7 @@ internal sealed class FaultGate : IAsyncDisposable
                 }
             }
         }
-        catch (Exception stopped) when (stopped is SocketException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception stopped) when (stopped is SocketException or OperationCanceledException or InvalidOperationException)
         {
             // Disposed.
         }
