@@ -171,7 +171,7 @@ public sealed partial class Checker
     /// Whether a device must be looked at because of a fact, and not only when its time comes. For a heartbeat of a healthy device that only
     /// repeats what it said before: no, and that is what makes millions of them a second possible.
     /// </summary>
-    private static bool MattersNow(in Hot hot, in Fact fact)
+    private bool MattersNow(in Hot hot, in Fact fact)
     {
         if (fact.Kind > FactKind.Heartbeat || hot.Status != Status.Online)
         {
@@ -183,11 +183,12 @@ public sealed partial class Checker
             return false;
         }
 
-        // Rounding moves a plan by a second.
+        // Rounding moves a plan by a second. A new one counts at once only if it comes before the next look.
         long oldPlanMs = hot.PlannedMs;
         long planMs = fact.RenewalSeconds == Hot.NoRenewal ? 0 : fact.AtMs + (fact.RenewalSeconds * 1000L);
         return !hot.HasBeat || fact.IntervalSeconds < hot.IntervalSeconds || fact.DeviceReason != hot.DeviceReason
-            || planMs == 0 != (oldPlanMs == 0) || planMs + 1500 < oldPlanMs || fact.GapSeconds != hot.GapSeconds;
+            || planMs == 0 != (oldPlanMs == 0) || planMs + 1500 < oldPlanMs || fact.GapSeconds != hot.GapSeconds
+            || (planMs > oldPlanMs + 1500 && planMs <= fact.AtMs + (fact.IntervalSeconds * 1000L) + settings.DeliverySlackMs);
     }
 
     /// <summary>Notes a fact.</summary>

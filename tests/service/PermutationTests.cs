@@ -19,6 +19,12 @@ public sealed class PermutationTests
     [InlineData(4)]
     [InlineData(5)]
     [InlineData(6)]
+    [InlineData(7)]
+    [InlineData(8)]
+    [InlineData(9)]
+    [InlineData(10)]
+    [InlineData(11)]
+    [InlineData(12)]
     public void Order_repetition_and_delay_do_not_matter(int seed)
     {
         var draw = new Random(seed);
