@@ -51,7 +51,8 @@ public sealed record CommandLine
     {
         ArgumentNullException.ThrowIfNull(arguments);
         ArgumentNullException.ThrowIfNull(environment);
-        var line = new CommandLine { Options = new ServiceOptions { Folder = DefaultFolder, Key = KeyOf(environment(KeyVariable), KeyVariable) } };
+        AccessKey? key = KeyOf(environment(KeyVariable), KeyVariable);
+        var line = new CommandLine { Options = new ServiceOptions { Folder = DefaultFolder, Key = key } };
         int at = 0;
         if (arguments.Count > 0 && !arguments[0].StartsWith('-'))
         {

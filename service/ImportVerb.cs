@@ -91,12 +91,14 @@ public static class ImportVerb
             yield break;
         }
 
-        bool areEvents = first.Contains("\"eventType\"", StringComparison.Ordinal) || first.Contains("\"specversion\"", StringComparison.Ordinal);
+        bool areEvents = first.Contains("\"eventType\"", StringComparison.Ordinal)
+            || first.Contains("\"specversion\"", StringComparison.Ordinal);
         if (first.TrimStart().StartsWith('[') || !first.TrimEnd().EndsWith('}'))
         {
             if (new FileInfo(path).Length > DocumentBytesMax)
             {
-                throw new InvalidDataException($"one document of more than {DocumentBytesMax / 1024 / 1024} MiB; one object a line has no limit");
+                throw new InvalidDataException(
+                    $"one document of more than {DocumentBytesMax / 1024 / 1024} MiB; one object a line has no limit");
             }
 
             string all = first + "\n" + file.ReadToEnd();

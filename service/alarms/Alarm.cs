@@ -38,7 +38,7 @@ public sealed record Alarm(long Number, AlarmKind Kind, int Subject, long Raised
     /// <summary>When it ended; null = it is open.</summary>
     public long? ClearedAtMs { get; init; }
 
-    /// <summary>Why the device said it had been away, told when it came back: a number of <c>DisconnectReason</c>; 0 = it did not say.</summary>
+    /// <summary>Why it had been away, as the device said when it came back: a <c>DisconnectReason</c>; 0 = it did not say.</summary>
     public byte DeviceReason { get; init; }
 }
 

@@ -8,7 +8,11 @@ namespace Agent.Service;
 /// <summary><c>bench</c>: what this machine does, beside what Redis does on it.</summary>
 public static class BenchVerb
 {
-    private static readonly JsonSerializerOptions Json = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        WriteIndented = true,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     /// <summary>Runs it: 0 = done, 3 = the outside world failed.</summary>
     public static async Task<int> RunAsync(CommandLine line, TextWriter output, TextWriter error)

@@ -9,6 +9,9 @@ namespace Agent.Service;
 /// <summary>Event Grid's side of a load: bodies of heartbeats in the documented shape, made beforehand.</summary>
 internal static class HttpLoad
 {
+    private const string Topic =
+        "/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000000/RESOURCEGROUPS/LOCAL/PROVIDERS/MICROSOFT.DEVICES/IOTHUBS/HUB1";
+
     private const int Devices = 100_000;
     private const int EventsPerBody = 500;
     private const int Bodies = 64;
@@ -90,17 +93,15 @@ internal static class HttpLoad
                 int device = (((b * EventsPerBody) + i) * 61) % Devices;
                 string id = BenchFleet.Id(device);
                 string moment = now.AddMilliseconds(-i).ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
-                text.Append(i == 0 ? '[' : ',').Append($$"""
-                    {"id":"f6bbf8f4-d365-520d-a878-17bf{{b:x4}}{{i:x4}}","topic":"/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000000/RESOURCEGROUPS/LOCAL/PROVIDERS/MICROSOFT.DEVICES/IOTHUBS/HUB1",
-                    """).Append($$"""
-                    "subject":"devices/{{id}}","eventType":"Microsoft.Devices.DeviceTelemetry","eventTime":"{{moment}}","data":{"body":"",
-                    """).Append($$"""
-                    "properties":{"type":"heartbeat","seq":"{{i}}","interval":"60","renewal":"3000"},"systemProperties":{"iothub-connection-device-id":"{{id}}",
-                    """).Append($$"""
-                    "iothub-connection-auth-method":"{\"scope\":\"device\",\"type\":\"sas\",\"issuer\":\"iothub\",\"acceptingIpFilterRule\":null}",
-                    """).Append($$"""
-                    "iothub-connection-auth-generation-id":"637388034455888246","iothub-enqueuedtime":"{{moment}}","iothub-message-source":"Telemetry" } },"dataVersion":"","metadataVersion":"1" }
-                    """);
+                text.Append(i == 0 ? '[' : ',')
+                    .Append($$"""{"id":"f6bbf8f4-d365-520d-a878-17bf{{b:x4}}{{i:x4}}","topic":"{{Topic}}","subject":"devices/{{id}}",""")
+                    .Append($$""" "eventType":"Microsoft.Devices.DeviceTelemetry","eventTime":"{{moment}}",""")
+                    .Append(""" "data":{"body":"","properties":""")
+                    .Append($$"""{"type":"heartbeat","seq":"{{i}}","interval":"60","renewal":"3000"},"systemProperties":""")
+                    .Append($$"""{"iothub-connection-device-id":"{{id}}","iothub-connection-auth-method":""")
+                    .Append(""" "{\"scope\":\"device\",\"type\":\"sas\",\"issuer\":\"iothub\",\"acceptingIpFilterRule\":null}",""")
+                    .Append($$""" "iothub-connection-auth-generation-id":"637388034455888246","iothub-enqueuedtime":"{{moment}}",""")
+                    .Append(""" "iothub-message-source":"Telemetry"}},"dataVersion":"","metadataVersion":"1"}""");
             }
 
             bodies[b] = Encoding.UTF8.GetBytes(text.Append(']').ToString());

@@ -48,7 +48,11 @@ internal sealed class RedisZadd : IDisposable
         {
             server = Process.Start(new ProcessStartInfo("redis-server")
             {
-                ArgumentList = { "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder },
+                ArgumentList =
+                {
+                    "--port", port.ToString(CultureInfo.InvariantCulture), "--bind", "127.0.0.1",
+                    "--save", "", "--appendonly", "no", "--dir", folder,
+                },
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
             })!;

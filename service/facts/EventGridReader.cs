@@ -193,18 +193,18 @@ public static partial class EventGridReader
             if (json.ValueTextEquals("properties"u8))
             {
                 json.Read();
-                ReadObject(ref json, ref noted, static (scoped ref Utf8JsonReader inner, ref Noted into) => ReadProperty(ref inner, ref into));
+                ReadObject(ref json, ref noted, ReadProperty);
             }
             else if (json.ValueTextEquals("systemProperties"u8))
             {
                 json.Read();
                 noted.HasSystem = json.TokenType == JsonTokenType.StartObject;
-                ReadObject(ref json, ref noted, static (scoped ref Utf8JsonReader inner, ref Noted into) => ReadSystemProperty(ref inner, ref into));
+                ReadObject(ref json, ref noted, ReadSystemProperty);
             }
             else if (json.ValueTextEquals("deviceConnectionStateEventInfo"u8))
             {
                 json.Read();
-                ReadObject(ref json, ref noted, static (scoped ref Utf8JsonReader inner, ref Noted into) => ReadOrder(ref inner, ref into));
+                ReadObject(ref json, ref noted, ReadOrder);
             }
             else if (json.ValueTextEquals("deviceId"u8))
             {

@@ -17,8 +17,12 @@ public static class Iso8601
         utcMs = 0;
         if (text.Length < DateAndTimeLength
             || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':'
-            || !TryDigits(text[..4], out int year) || !TryDigits(text[5..7], out int month) || !TryDigits(text[8..10], out int day)
-            || !TryDigits(text[11..13], out int hour) || !TryDigits(text[14..16], out int minute) || !TryDigits(text[17..19], out int second)
+            || !TryDigits(text[..4], out int year)
+            || !TryDigits(text[5..7], out int month)
+            || !TryDigits(text[8..10], out int day)
+            || !TryDigits(text[11..13], out int hour)
+            || !TryDigits(text[14..16], out int minute)
+            || !TryDigits(text[17..19], out int second)
             || year < YearMin || month is < 1 or > 12 || day < 1 || hour > 23 || minute > 59 || second > 59
             || day > DateTime.DaysInMonth(year, month))
         {

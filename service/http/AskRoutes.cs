@@ -86,7 +86,8 @@ public sealed class AskRoutes(CheckLoop loop, TimeProvider time)
             int site = siteName is null ? -1 : checker.Sites.Find(siteName);
             var page = new List<DeviceText>();
             int row = from;
-            int end = siteName is not null && site < 0 ? 0 : Math.Min(checker.Count, (int)Math.Min(int.MaxValue, from + (long)RowsPerAnswer));
+            bool isNowhere = siteName is not null && site < 0;
+            int end = isNowhere ? 0 : (int)Math.Min(checker.Count, from + (long)RowsPerAnswer);
             for (; row < end && page.Count < limit; row++)
             {
                 ref readonly Hot hot = ref checker.Table.Hot(row);

@@ -65,7 +65,8 @@ public sealed class CheckLoop : IDisposable
             long now = Now();
             if (batch.LatestMs > now + aheadMax.TotalMilliseconds)
             {
-                return $"an event is stamped more than {aheadMax.TotalMinutes} minutes ahead of this machine's clock: one of the two is wrong";
+                return $"an event is stamped more than {aheadMax.TotalMinutes} minutes ahead of this machine's clock: "
+                    + "one of the two is wrong";
             }
 
             if (!checker.HasRoomFor(batch))

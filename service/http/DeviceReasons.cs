@@ -1,7 +1,7 @@
 namespace Agent.Service;
 
 /// <summary>Words for the reasons a device gives for the end of its last connection.</summary>
-/// <remarks>The numbers are the agent's <c>DisconnectReason</c>, which are never used again for something else; this side only reads them.</remarks>
+/// <remarks>The numbers are the agent's <c>DisconnectReason</c>, each used for ever for one thing; this side only reads them.</remarks>
 public static class DeviceReasons
 {
     private static readonly Dictionary<byte, string> Texts = new()

@@ -5,13 +5,14 @@ using System.IO.Pipelines;
 namespace Agent.Service;
 
 /// <summary>Facts in: Event Grid's webhook and the hub's Connections log.</summary>
-/// <remarks>A device speaks only for itself here because the id is the one the hub stamped; nothing a device writes can name another.</remarks>
+/// <remarks>A device speaks only for itself here: the id is the hub's stamp, and nothing a device writes can name another.</remarks>
 public sealed class FactRoutes(CheckLoop loop, Doorkeeper door)
 {
     /// <summary>A hub's stamp further ahead of our clock than this means that one of the two clocks is wrong.</summary>
     public static readonly TimeSpan AheadMax = TimeSpan.FromMinutes(10);
 
     private const int SpareMax = 64;
+    private static readonly string TooLarge = $"the body is larger than {Server.BodyBytesMax} bytes";
 
     private readonly ConcurrentBag<Reading> spare = [];
 
@@ -29,7 +30,7 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door)
         ArgumentNullException.ThrowIfNull(context);
         string? origin = context.Request.Headers["WebHook-Request-Origin"];
         context.Response.Headers.Allow = "POST, OPTIONS";
-        if (string.IsNullOrEmpty(origin) || origin.Length > 255 || origin.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('.' or '-' or ':')))
+        if (origin is not { Length: > 0 and <= 255 } || origin.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('.' or '-' or ':')))
         {
             return Answers.LineAsync(context, StatusCodes.Status400BadRequest, "WebHook-Request-Origin must name a host");
         }
@@ -125,7 +126,7 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door)
                 if (part.Buffer.Length > room - length)
                 {
                     reader.AdvanceTo(part.Buffer.End);
-                    await Answers.LineAsync(context, StatusCodes.Status413PayloadTooLarge, $"the body is larger than {Server.BodyBytesMax} bytes");
+                    await Answers.LineAsync(context, StatusCodes.Status413PayloadTooLarge, TooLarge);
                     return -1;
                 }
 
@@ -142,7 +143,7 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door)
         {
             // Too large, or cut off half-way; Kestrel's status says which.
             string why = refused.StatusCode == StatusCodes.Status413PayloadTooLarge
-                ? $"the body is larger than {Server.BodyBytesMax} bytes"
+                ? TooLarge
                 : "the body did not arrive whole";
             await Answers.LineAsync(context, refused.StatusCode, why);
             return -1;

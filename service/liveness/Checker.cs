@@ -168,8 +168,8 @@ public sealed partial class Checker
     }
 
     /// <summary>
-    /// Whether a device must be looked at because of a fact, and not only when its time comes. For a heartbeat of a healthy device that only
-    /// repeats what it said before: no, and that is what makes millions of them a second possible.
+    /// Whether a device must be looked at because of a fact, and not only when its time comes. For a heartbeat of a healthy device
+    /// that only repeats what it said before: no, and that is what makes millions of them a second possible.
     /// </summary>
     private bool MattersNow(in Hot hot, in Fact fact)
     {

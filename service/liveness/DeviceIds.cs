@@ -19,12 +19,16 @@ public static class DeviceIds
     public static bool IsValid(ReadOnlySpan<char> id)
     {
         Span<byte> bytes = stackalloc byte[LengthMax];
-        return id.Length <= LengthMax && Ascii.IsValid(id) && Encoding.ASCII.TryGetBytes(id, bytes, out int length) && IsValid(bytes[..length]);
+        return id.Length <= LengthMax
+            && Ascii.IsValid(id)
+            && Encoding.ASCII.TryGetBytes(id, bytes, out int length)
+            && IsValid(bytes[..length]);
     }
 
     /// <summary>
     /// A hash of the id. Ids of a fleet differ in a few digits, so eight bytes at a time are mixed by a multiplication whose high half
-    /// depends on all of them. Whoever may register devices could choose ids that collide; the seed, drawn anew at each start, keeps them from knowing how.
+    /// depends on all of them. Whoever may register devices could choose ids that collide; the seed, drawn anew at each start, keeps
+    /// them from knowing how.
     /// </summary>
     public static ulong Hash(ReadOnlySpan<byte> id, ulong seed)
     {

@@ -41,7 +41,9 @@ public sealed class LinkOrders
 
     /// <summary>The mark a device has; only where an event gave it one.</summary>
     public SequenceNumber Of(int row, in Cold cold) =>
-        cold.OrderPrefix == KeptWhole ? whole.GetValueOrDefault(row) : prefixes[cold.OrderPrefix] with { D = prefixes[cold.OrderPrefix].D | cold.OrderCount };
+        cold.OrderPrefix == KeptWhole
+            ? whole.GetValueOrDefault(row)
+            : prefixes[cold.OrderPrefix] with { D = prefixes[cold.OrderPrefix].D | cold.OrderCount };
 
     /// <summary>Gives a device a mark.</summary>
     public void Set(int row, ref Cold cold, in SequenceNumber order)

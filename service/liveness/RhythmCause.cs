@@ -64,7 +64,10 @@ public readonly record struct RhythmCause(string? Sdk, int? LifetimeSeconds, str
             ("arduino-esp32", "an ESP32 sample", period),
             ("dotnet", "a client that never renews", mayBeCut ? period - Grace : double.NaN),
         ];
-        var fitting = rules.Where(rule => rule.Lifetime >= 120 && Math.Abs(rule.Lifetime - (Math.Round(rule.Lifetime / 300) * 300)) <= 2).ToArray();
+        // People choose lifetimes in steps of five minutes.
+        var fitting = rules
+            .Where(rule => rule.Lifetime >= 120 && Math.Abs(rule.Lifetime - (Math.Round(rule.Lifetime / 300) * 300)) <= 2)
+            .ToArray();
         string which = string.Join(" or ", fitting.Select(rule => $"{rule.Name} with a token of {Length(rule.Lifetime)}"));
         return fitting.Length switch
         {

@@ -166,8 +166,8 @@ public sealed class EmbeddedStore : IDisposable
     }
 
     /// <summary>
-    /// Goes on with a checker that was not opened from this folder: the next thing must be <see cref="TakeSnapshot"/>, which holds all that the
-    /// journal does not.
+    /// Goes on with a checker that was not opened from this folder: the next thing must be <see cref="TakeSnapshot"/>, which holds
+    /// all that the journal does not.
     /// </summary>
     public void Adopt(Checker checker)
     {
@@ -332,7 +332,8 @@ public sealed class EmbeddedStore : IDisposable
     {
         foreach (string path in Directory.EnumerateFiles(folder, kind + "-??????????.bin"))
         {
-            if (long.TryParse(Path.GetFileNameWithoutExtension(path)[(kind.Length + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out long number))
+            string digits = Path.GetFileNameWithoutExtension(path)[(kind.Length + 1)..];
+            if (long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out long number))
             {
                 yield return (path, number);
             }

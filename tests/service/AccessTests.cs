@@ -108,12 +108,12 @@ public sealed class AccessTests
                 idle.Add(socket);
                 if (i % 4 == 0)
                 {
-                    await socket.SendAsync("POST /events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n["u8.ToArray());
+                    await socket.SendAsync(Head(10));
                 }
             }
 
             using Socket huge = await ConnectAsync(port);
-            await huge.SendAsync("POST /events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1073741824\r\n\r\n"u8.ToArray());
+            await huge.SendAsync(Head(1024 * 1024 * 1024));
             byte[] answer = new byte[64];
             int read = await huge.ReceiveAsync(answer);
             Assert.StartsWith("HTTP/1.1 413", Encoding.ASCII.GetString(answer, 0, read));
@@ -129,6 +129,9 @@ public sealed class AccessTests
             idle.ForEach(socket => socket.Dispose());
         }
     }
+
+    private static byte[] Head(int length) => Encoding.ASCII.GetBytes(
+        $"POST /events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n");
 
     private static async Task<Socket> ConnectAsync(int port)
     {

@@ -6,7 +6,8 @@ namespace Agent.Tests.Service;
 public sealed class ConnectionsReaderTests
 {
     private const string Connect = """
-        {"time":"2019-08-13T18:53:33Z","category":"Connections","operationName":"deviceConnect","level":"Information","properties":"{\"deviceId\":\"truck-4\"}"}
+        {"time":"2019-08-13T18:53:33Z","category":"Connections","operationName":"deviceConnect","level":"Information",
+         "properties":"{\"deviceId\":\"truck-4\"}"}
         """;
 
     [Theory]
@@ -36,7 +37,8 @@ public sealed class ConnectionsReaderTests
     public void Lines_arrays_and_the_event_hubs_wrapper_say_the_same()
     {
         string one = Connect.Trim();
-        foreach (string body in new[] { one + "\n" + one, $"[{one},{one}]", $"{{\"records\":[{one},{one}]}}", $"{{\"records\":[{one},{one}],\"more\":[1]}}\n" })
+        string wrapped = $"{{\"records\":[{one},{one}]";
+        foreach (string body in new[] { one + "\n" + one, $"[{one},{one}]", wrapped + "}", wrapped + ",\"more\":[1]}\n" })
         {
             Assert.Equal(2, Read(Encoding.UTF8.GetBytes(body)).Facts.Count);
         }

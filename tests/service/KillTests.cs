@@ -12,7 +12,7 @@ public sealed class KillTests : IDisposable
 {
     /// <summary>How often, in the whole run; the environment variable takes it to a hundred.</summary>
     private static readonly int Kills =
-        int.TryParse(Environment.GetEnvironmentVariable("AGENT_SERVICE_KILLS"), NumberStyles.None, CultureInfo.InvariantCulture, out int n) ? n : 6;
+        int.TryParse(Environment.GetEnvironmentVariable("AGENT_SERVICE_KILLS"), CultureInfo.InvariantCulture, out int kills) ? kills : 6;
 
     private readonly string folder = Path.Combine(Path.GetTempPath(), "kill-" + Guid.NewGuid().ToString("n"));
 
@@ -71,7 +71,8 @@ public sealed class KillTests : IDisposable
                 .Replace(HubMessages.Moment(0), now, StringComparison.Ordinal);
             try
             {
-                using HttpResponseMessage answer = await client.PostAsync("/events", new StringContent($"[{body}]", Encoding.UTF8, "application/json"));
+                using var content = new StringContent($"[{body}]", Encoding.UTF8, "application/json");
+                using HttpResponseMessage answer = await client.PostAsync("/events", content);
                 Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
                 acknowledged[device] = number;
             }
@@ -84,7 +85,7 @@ public sealed class KillTests : IDisposable
 
     private Process Start(out int port)
     {
-        var process = Process.Start(new ProcessStartInfo(Environment.ProcessPath is { } path && Path.GetFileName(path).StartsWith("dotnet", StringComparison.Ordinal) ? path : "dotnet")
+        var process = Process.Start(new ProcessStartInfo("dotnet")
         {
             ArgumentList = { Path.Combine(AppContext.BaseDirectory, "agent-service.dll"), "--port", "0", "--data", folder },
             RedirectStandardOutput = true,

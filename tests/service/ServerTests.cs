@@ -144,8 +144,8 @@ public sealed class ServerTests : IAsyncLifetime
     public async Task Records_of_the_hubs_log_are_taken_in()
     {
         string record = """
-            {"time":"2026-03-01T12:00:00Z","category":"Connections","operationName":"deviceDisconnect","level":"Error","resultType":"404104",
-             "properties":"{\"deviceId\":\"a\"}"}
+            {"time":"2026-03-01T12:00:00Z","category":"Connections","operationName":"deviceDisconnect","level":"Error",
+             "resultType":"404104","properties":"{\"deviceId\":\"a\"}"}
             """;
         using HttpResponseMessage answer = await client.PostAsync(
             "/logs", new StringContent($"{{\"records\":[{record}]}}", Encoding.UTF8, "application/json"));

@@ -80,7 +80,8 @@ public sealed class StoreTests : IDisposable
             // Life goes on: facts come again, and every episode still has one alarm.
             int step = committed.FindLastIndex(entry => entry.Bytes <= length) + 1;
             await again.RunAsync(T0 + (step * 15_000L), T0 + 900_000);
-            Alarm[] silent = [.. again.Checker.Alarms.Closed.Concat(again.Checker.Alarms.Open).Where(alarm => alarm.Kind == AlarmKind.DeviceSilent)];
+            Alarm[] all = [.. again.Checker.Alarms.Closed, .. again.Checker.Alarms.Open];
+            Alarm[] silent = [.. all.Where(alarm => alarm.Kind == AlarmKind.DeviceSilent)];
             Assert.Equal(silent.Length, silent.Select(alarm => alarm.Number).Distinct().Count());
             Assert.Equal(silent.Length, silent.Select(alarm => (alarm.Subject, alarm.BeganAtMs)).Distinct().Count());
             Assert.Equal(KeptFleet.Outages, silent.Length);
@@ -184,8 +185,8 @@ public sealed class StoreTests : IDisposable
         {
             Checker.Sweep(nowMs);
             IEnumerable<string> devices = Enumerable.Range(0, Checker.Count).Select(row => Checker.At(row, nowMs).ToString());
-            IEnumerable<string> alarms = Checker.Alarms.Open.Concat(Checker.Alarms.Closed).OrderBy(alarm => alarm.Number).Select(alarm => alarm.ToString());
-            return string.Join('\n', [.. devices, .. alarms]);
+            Alarm[] alarms = [.. Checker.Alarms.Open, .. Checker.Alarms.Closed];
+            return string.Join('\n', [.. devices, .. alarms.OrderBy(alarm => alarm.Number).Select(alarm => alarm.ToString())]);
         }
 
         private void Tell(int device, long now)

@@ -24,14 +24,19 @@ internal sealed class Told
     public Told Sign(string device, long atMs) => Tell(FactKind.SignOfLife, device, atMs);
 
     public Told Heartbeat(
-        string device, long atMs, uint number = 1, int interval = 60, int renewal = Hot.NoRenewal, int gap = 0, byte reason = 0, string? site = null)
+        string device,
+        long atMs,
+        uint number = 1,
+        int interval = 60,
+        int renewal = Hot.NoRenewal,
+        int gap = 0,
+        string? site = null)
     {
         ref Fact fact = ref batch.Add(FactKind.Heartbeat, Encoding.ASCII.GetBytes(device), atMs);
         fact.Number = number;
         fact.IntervalSeconds = interval;
         fact.RenewalSeconds = renewal;
         fact.GapSeconds = (ushort)gap;
-        fact.DeviceReason = reason;
         if (site is not null)
         {
             batch.SetSite(ref fact, site);

@@ -19,6 +19,7 @@ public sealed class WholeSystemTests
     private const long RunFor = 75 * 60_000;
     private const long HeartbeatEvery = 60_000;
     private const long LogDelay = 120_000;
+    private const string Prefix = "devices/x/messages/events/";
 
     // Lifetimes of a few minutes and a grace of one, so that each of them renews many times; agents announce, the others do not.
     private const string Text = """
@@ -26,7 +27,8 @@ public sealed class WholeSystemTests
           "runFor": "01:15:00", "seed": 7, "hub": { "tokenGrace": "00:01:00" },
           "fleet": [
             { "name": "agent", "sdk": "agent", "count": 100, "lifetime": "00:06:00", "startSpread": "00:02:00" },
-            { "name": "node", "sdk": "node", "count": 80, "lifetime": "00:05:00", "renewBefore": "00:02:00", "startSpread": "00:03:00", "features": ["c2d"] },
+            { "name": "node", "sdk": "node", "count": 80, "lifetime": "00:05:00", "renewBefore": "00:02:00",
+              "startSpread": "00:03:00", "features": ["c2d"] },
             { "name": "python", "sdk": "python", "count": 80, "lifetime": "00:06:00", "startSpread": "00:03:00" },
             { "name": "c", "sdk": "c", "count": 80, "lifetime": "00:05:00", "startSpread": "00:03:00" },
             { "name": "dotnet", "sdk": "dotnet", "count": 80, "lifetime": "00:05:00", "startSpread": "00:03:00" },
@@ -74,7 +76,8 @@ public sealed class WholeSystemTests
     {
         var story = new Story(ScenarioReader.Read(Encoding.UTF8.GetBytes(Text)));
         story.PlayUntil(CutAt);
-        foreach ((string fleet, double period) in new[] { ("node", 180.0), ("python", 240.0), ("c", 241.0), ("dotnet", 360.0), ("java", 361.0) })
+        (string, double)[] periods = [("node", 180), ("python", 240), ("c", 241), ("dotnet", 360), ("java", 361)];
+        foreach ((string fleet, double period) in periods)
         {
             DeviceView view = story.Checker.At(story.Checker.Find(DeviceId.Text(fleet, 3)), Scenario.EpochUtcMs + CutAt);
             Assert.InRange(view.Rhythm.PeriodSeconds, period - 2, period + 3);
@@ -228,7 +231,7 @@ public sealed class WholeSystemTests
                     long planMs = last + 1 < entries.Length && !(IsCut(story.Key) && entries[last + 1].AtMs > CutAt)
                         ? entries[last + 1].AtMs : entries[last].AtMs + renewalMs;
                     string bag = isAgent
-                        ? Heartbeat.Topic("x", (int)(at / HeartbeatEvery), 60, (int)(Math.Max(0, planMs - at) / 1000))["devices/x/messages/events/".Length..]
+                        ? Heartbeat.Topic("x", (int)(at / HeartbeatEvery), 60, (int)(Math.Max(0, planMs - at) / 1000))[Prefix.Length..]
                         : "";
                     output.ResetWrittenCount();
                     writer.Write(output, new TelemetryEvent
