@@ -148,6 +148,10 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door)
             await Answers.LineAsync(context, refused.StatusCode, why);
             return -1;
         }
+        catch (Exception gone) when (gone is OperationCanceledException or IOException)
+        {
+            return -1; // The sender has left, or we are ending; there is nobody to answer.
+        }
     }
 
     private static bool IsJson(string? contentType)
