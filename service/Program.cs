@@ -1,38 +1,68 @@
-using System.Globalization;
 using System.Net.Sockets;
 using Agent.Service;
 
-// Exit codes as everywhere in this project: 0 done, 2 bad input, 3 the outside world failed.
-int port = Server.DefaultPort;
-if (args is ["--help"] or ["-h"])
+// Exit codes as everywhere in this project: 0 done, 1 an expectation failed, 2 bad input, 3 the outside world failed.
+CommandLine line;
+try
 {
-    Console.WriteLine($"""
-        agent-service [--port N]
-          Serves the heartbeat checker on http://127.0.0.1:N (default {Server.DefaultPort}; 0 takes any free port).
-        """);
-    return 0;
+    line = CommandLine.Parse(args, Environment.GetEnvironmentVariable);
 }
-
-if (args.Length != 0
-    && !(args is ["--port", string text]
-        && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out port)
-        && port <= ushort.MaxValue))
+catch (CommandLineException wrong)
 {
-    Console.Error.WriteLine("command line: only --port N with N from 0 to 65535 is understood");
+    Console.Error.WriteLine("command line: " + wrong.Message);
     return 2;
 }
 
-WebApplication application = Server.Build(port, TimeProvider.System);
+switch (line.Verb)
+{
+    case "help":
+        Console.WriteLine(CommandLine.Help);
+        return 0;
+    case "import":
+        return ImportVerb.Run(line, Console.Out, Console.Error, TimeProvider.System);
+    case "bench":
+        return await BenchVerb.RunAsync(line, Console.Out, Console.Error);
+}
+
+WebApplication application;
 try
 {
-    await application.StartAsync();
+    application = Build(line);
 }
-catch (Exception failure) when (failure is IOException or SocketException)
+catch (StoreException failure)
 {
-    Console.Error.WriteLine($"cannot listen on 127.0.0.1:{port}: {failure.Message}");
+    Console.Error.WriteLine(failure.Message);
     return 3;
 }
 
-Console.WriteLine($"heartbeat checker on {application.Urls.First()}, Ctrl-C ends it");
-await application.WaitForShutdownAsync();
+await using (application)
+{
+    try
+    {
+        await application.StartAsync();
+    }
+    catch (Exception failure) when (failure is IOException or SocketException)
+    {
+        Console.Error.WriteLine($"cannot listen on {line.Options.Address}:{line.Options.Port}: {failure.Message}");
+        return 3;
+    }
+
+    Console.WriteLine($"heartbeat checker on {application.Urls.First()}, Ctrl-C ends it");
+    await application.WaitForShutdownAsync();
+}
+
 return 0;
+
+static WebApplication Build(CommandLine line)
+{
+    try
+    {
+        return Server.Build(line.Options, TimeProvider.System);
+    }
+    catch (StoreException taken) when (!line.IsFolderNamed && taken.InnerException is IOException)
+    {
+        // Nobody asked for this folder, so another checker that has it is no reason not to start.
+        Console.Error.WriteLine($"{taken.Message}: this one keeps nothing; --data DIR gives it a folder of its own");
+        return Server.Build(line.Options with { Folder = null }, TimeProvider.System);
+    }
+}

@@ -156,8 +156,8 @@ public sealed class ConnectionStateSnapshotTests
         {
             var a = new EventSequence(random.NextInt64(), random.Next());
             var b = new EventSequence(round % 2 == 0 ? a.Epoch : random.NextInt64(), random.Next());
-            Assert.True(SequenceNumber.TryParse(a.ToString(), out SequenceNumber left));
-            Assert.True(SequenceNumber.TryParse(b.ToString(), out SequenceNumber right));
+            Assert.True(SequenceNumber.TryParse(System.Text.Encoding.ASCII.GetBytes(a.ToString()), out SequenceNumber left));
+            Assert.True(SequenceNumber.TryParse(System.Text.Encoding.ASCII.GetBytes(b.ToString()), out SequenceNumber right));
             Assert.Equal(Math.Sign(string.CompareOrdinal(a.ToString(), b.ToString())), Math.Sign(left.CompareTo(right)));
         }
     }

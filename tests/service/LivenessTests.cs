@@ -4,7 +4,7 @@ namespace Agent.Tests.Service;
 
 public sealed class LivenessTests
 {
-    private const long T0 = 1_772_000_000_000;
+    private const long T0 = Told.T0;
 
     [Theory]
     [InlineData(0, Status.Online)]
@@ -15,63 +15,85 @@ public sealed class LivenessTests
     [InlineData(100_000_000, Status.Silent)]
     public void A_device_is_late_after_one_announced_interval_and_silent_after_two(long afterMs, Status expected)
     {
-        Liveness liveness = Told(Heartbeat("a", T0));
+        Told told = new Told().Heartbeat("a", T0);
 
-        Assert.Equal(expected, StatusOf(liveness, "a", T0 + afterMs));
+        Assert.Equal(expected, told.StatusAt("a", T0 + afterMs));
     }
 
     [Fact]
     public void The_deadline_follows_the_interval_the_device_announced_last()
     {
-        Liveness liveness = Told(Heartbeat("a", T0), Heartbeat("a", T0 + 60_000, number: 2, interval: 600));
+        Told told = new Told().Heartbeat("a", T0).Heartbeat("a", T0 + 60_000, number: 2, interval: 600);
 
-        Assert.Equal(Status.Online, StatusOf(liveness, "a", T0 + 60_000 + 609_999));
-        Assert.Equal(Status.Late, StatusOf(liveness, "a", T0 + 60_000 + 610_000));
+        Assert.Equal(Status.Online, told.StatusAt("a", T0 + 60_000 + 609_999));
+        Assert.Equal(Status.Late, told.StatusAt("a", T0 + 60_000 + 610_000));
+    }
+
+    [Fact]
+    public void A_deadline_that_moves_nearer_is_kept_to_the_tick()
+    {
+        Told told = new Told().Heartbeat("a", T0, interval: 604_800).Heartbeat("a", T0 + 1000, number: 2, interval: 1);
+
+        Assert.Equal(Status.Online, told.StatusAt("a", T0 + 11_750));
+        Assert.Equal(Status.Late, told.StatusAt("a", T0 + 12_000));
+        Assert.Equal(Status.Silent, told.StatusAt("a", T0 + 13_000));
     }
 
     [Fact]
     public void A_planned_renewal_within_the_wait_extends_it()
     {
-        Liveness liveness = Told(Heartbeat("a", T0, renewal: 50));
+        Told told = new Told().Heartbeat("a", T0, renewal: 50);
 
-        Assert.Equal(Status.Online, StatusOf(liveness, "a", T0 + 99_999));
-        Assert.Equal(Status.Late, StatusOf(liveness, "a", T0 + 100_000));
-        Assert.True(liveness.TryGet("a", T0, out DeviceView view) && view.IsRenewalAllowedFor);
+        Assert.True(told.View("a", T0).IsRenewalAllowedFor);
+        Assert.Equal(Status.Online, told.StatusAt("a", T0 + 49_999));
+        Assert.Equal(Status.Renewing, told.StatusAt("a", T0 + 50_000));
+        Assert.Equal(Status.Renewing, told.StatusAt("a", T0 + 79_999));
+        Assert.Equal(Status.Online, told.StatusAt("a", T0 + 99_999));
+        Assert.Equal(Status.Late, told.StatusAt("a", T0 + 100_000));
+        Assert.Equal(Cause.RenewalFailed, told.View("a", T0 + 100_000).Cause);
+    }
+
+    [Fact]
+    public void A_device_that_says_how_long_its_renewal_takes_gets_that_long()
+    {
+        Told told = new Told().Heartbeat("a", T0, renewal: 50, gap: 120);
+
+        Assert.Equal(Status.Renewing, told.StatusAt("a", T0 + 169_999));
+        Assert.Equal(Status.Late, told.StatusAt("a", T0 + 190_000));
     }
 
     [Fact]
     public void A_planned_renewal_after_the_wait_or_before_the_last_sign_of_life_changes_nothing()
     {
-        Liveness after = Told(Heartbeat("a", T0, renewal: 71));
-        Liveness before = Told(Heartbeat("a", T0, renewal: 50), Sign("a", T0 + 51_000));
+        Told after = new Told().Heartbeat("a", T0, renewal: 71);
+        Told before = new Told().Heartbeat("a", T0, renewal: 50).Sign("a", T0 + 51_000);
 
-        Assert.Equal(Status.Late, StatusOf(after, "a", T0 + 70_000));
-        Assert.Equal(Status.Late, StatusOf(before, "a", T0 + 51_000 + 70_000));
+        Assert.Equal(Status.Late, after.StatusAt("a", T0 + 70_000));
+        Assert.Equal(Status.Late, before.StatusAt("a", T0 + 51_000 + 70_000));
     }
 
     [Fact]
     public void Other_telemetry_stands_in_for_a_heartbeat()
     {
-        Liveness liveness = Told(Heartbeat("a", T0), Sign("a", T0 + 50_000));
+        Told told = new Told().Heartbeat("a", T0).Sign("a", T0 + 50_000);
 
-        Assert.Equal(Status.Online, StatusOf(liveness, "a", T0 + 119_999));
-        Assert.Equal(Status.Late, StatusOf(liveness, "a", T0 + 120_000));
+        Assert.Equal(Status.Online, told.StatusAt("a", T0 + 119_999));
+        Assert.Equal(Status.Late, told.StatusAt("a", T0 + 120_000));
     }
 
     [Fact]
     public void A_device_that_never_announced_an_interval_is_unknown_and_not_late()
     {
-        Liveness liveness = Told(Sign("a", T0));
+        Told told = new Told().Sign("a", T0);
 
-        Assert.Equal(Status.Unknown, StatusOf(liveness, "a", T0 + 1_000_000_000));
+        Assert.Equal(Status.Unknown, told.StatusAt("a", T0 + 1_000_000_000));
     }
 
     [Fact]
     public void A_disconnect_is_told_but_alone_is_no_alarm()
     {
-        Liveness liveness = Told(Heartbeat("a", T0), Connection("a", T0 + 1000, 1, connected: false));
+        DeviceView view = new Told().Heartbeat("a", T0).Connection("a", T0 + 1000, 1, connected: false).View("a", T0 + 2000);
 
-        Assert.True(liveness.TryGet("a", T0 + 2000, out DeviceView view));
         Assert.Equal(Status.Online, view.Status);
         Assert.False(view.IsConnected);
         Assert.Equal(T0 + 1000, view.ConnectionAtMs);
@@ -80,79 +102,85 @@ public sealed class LivenessTests
     [Fact]
     public void The_highest_sequence_number_wins_whatever_the_times_say()
     {
-        Liveness liveness = Told(
-            Connection("a", T0 + 1000, 7, connected: true),
-            Connection("a", T0 + 9000, 6, connected: false));
+        Told told = new Told().Connection("a", T0 + 1000, 7, connected: true).Connection("a", T0 + 9000, 6, connected: false);
 
-        Assert.True(liveness.TryGet("a", T0 + 10_000, out DeviceView view));
-        Assert.True(view.IsConnected);
+        Assert.True(told.View("a", T0 + 10_000).IsConnected);
+    }
+
+    [Fact]
+    public void A_device_without_heartbeats_is_late_when_disconnected_and_silent_after_the_grace()
+    {
+        Told told = new Told().Connection("a", T0, 1, connected: true).Connection("a", T0 + 60_000, 2, connected: false);
+
+        Assert.Equal(Status.Late, told.StatusAt("a", T0 + 60_000));
+        Assert.Equal(Status.Late, told.StatusAt("a", T0 + 359_999));
+        Assert.Equal(Status.Silent, told.StatusAt("a", T0 + 360_000));
+        Assert.Equal(Cause.HubReportsDisconnect, told.View("a", T0 + 360_000).Cause);
+        Assert.Equal(Status.Online, told.Connection("a", T0 + 400_000, 3, connected: true).StatusAt("a", T0 + 400_000));
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    public void Order_and_repetition_of_facts_do_not_matter(int seed)
+    [InlineData(404104, Cause.ClosedRemotely)]
+    [InlineData(401003, Cause.TokenRejected)]
+    [InlineData(400027, Cause.TakenOver)]
+    [InlineData(403012, Cause.Disabled)]
+    [InlineData(403002, Cause.QuotaExceeded)]
+    [InlineData(429002, Cause.Throttled)]
+    [InlineData(500008, Cause.HubTrouble)]
+    [InlineData(999999, Cause.OtherHubError)]
+    [InlineData(0, Cause.SaidGoodbye)]
+    public void The_hubs_code_after_the_last_sign_of_life_is_the_reason(int code, Cause expected)
     {
-        var draw = new Random(seed);
-        var facts = new List<Fact>();
-        for (int i = 0; i < 400; i++)
-        {
-            string device = "device-" + draw.Next(20);
-            // Few distinct times, so that equal stamps with different contents occur.
-            long at = T0 + (1000 * draw.Next(60));
-            facts.Add(draw.Next(4) switch
-            {
-                0 => Sign(device, at),
-                1 => Connection(device, at, (ulong)draw.Next(12), connected: draw.Next(2) == 0),
-                _ => Heartbeat(device, at, (uint)draw.Next(5), 1 + draw.Next(90), draw.Next(2) == 0 ? Fact.NoRenewal : draw.Next(200)),
-            });
-        }
+        Told told = new Told().Heartbeat("a", T0).Log(FactKind.LoggedDisconnect, "a", T0 + 20_000, code);
 
-        string expected = Picture(Told([.. facts]));
-        for (int round = 0; round < 20; round++)
-        {
-            List<Fact> mixed = [.. facts, .. facts.Where(_ => draw.Next(3) == 0)];
-            draw.Shuffle(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(mixed));
-
-            Assert.Equal(expected, Picture(Told([.. mixed])));
-        }
+        Assert.Equal(expected, told.View("a", T0 + 130_000).Cause);
     }
 
     [Fact]
-    public void A_batch_that_does_not_fit_is_known_before_anything_is_applied()
+    public void A_code_from_before_the_last_sign_of_life_explains_nothing()
     {
-        var liveness = new Liveness(new LivenessSettings { DevicesMax = 2 });
-        liveness.Apply(Sign("a", T0));
+        Told told = new Told().Log(FactKind.LoggedDisconnect, "a", T0, 404104).Heartbeat("a", T0 + 60_000);
 
-        Assert.True(liveness.HasRoomFor([Sign("a", T0), Sign("b", T0)]));
-        Assert.False(liveness.HasRoomFor([Sign("b", T0), Sign("c", T0)]));
-        Assert.Equal(1, liveness.Count);
+        Assert.Equal(Cause.NoWord, told.View("a", T0 + 200_000).Cause);
     }
 
     [Fact]
-    public void Many_devices_are_each_found_again()
+    public void Of_two_codes_of_one_instant_the_one_that_explains_more_counts()
     {
-        var liveness = new Liveness(new LivenessSettings());
-        for (int i = 0; i < 100_000; i++)
+        Told told = new Told().Heartbeat("a", T0)
+            .Log(FactKind.LoggedDisconnect, "a", T0 + 20_000, 401003).Log(FactKind.LoggedDisconnect, "a", T0 + 20_000, 404104);
+
+        Assert.Equal(Cause.TokenRejected, told.View("a", T0 + 130_000).Cause);
+    }
+
+    [Fact]
+    public void A_deleted_device_is_retired_until_it_speaks_or_is_made_again()
+    {
+        Told told = new Told().Heartbeat("a", T0).Tell(FactKind.Deleted, "a", T0 + 5000);
+
+        Assert.Equal(Status.Retired, told.StatusAt("a", T0 + 1_000_000));
+        Assert.Equal(Status.Online, told.Heartbeat("a", T0 + 1_000_000).StatusAt("a", T0 + 1_000_000));
+        Assert.Equal(Status.Retired, told.Tell(FactKind.Deleted, "a", T0 + 2_000_000).StatusAt("a", T0 + 2_000_000));
+        Assert.Equal(Status.Silent, told.Tell(FactKind.Created, "a", T0 + 3_000_000).StatusAt("a", T0 + 3_000_000));
+    }
+
+    [Fact]
+    public void Four_connects_in_a_few_minutes_are_flapping_until_it_calms_down()
+    {
+        var told = new Told();
+        foreach ((long at, int order) in new[] { (0L, 1), (70L, 2), (95L, 3), (180L, 4) })
         {
-            liveness.Apply(Heartbeat("sensor-" + i, T0 + i));
+            told.Connection("a", T0 + (at * 1000), (ulong)order, connected: true);
         }
 
-        Assert.Equal(100_000, liveness.Count);
-        for (int i = 0; i < 100_000; i++)
-        {
-            Assert.True(liveness.TryGet("sensor-" + i, T0, out DeviceView view));
-            Assert.Equal(T0 + i, view.LastHeartbeatMs);
-        }
-
-        Assert.False(liveness.TryGet("sensor-100000", T0, out _));
+        Assert.Equal(Status.Flapping, told.StatusAt("a", T0 + 181_000));
+        Assert.Equal(Status.Online, told.StatusAt("a", T0 + 300_000));
     }
 
     [Theory]
     [InlineData("", false)]
     [InlineData("a", true)]
-    [InlineData("A-z.0:9+%_#*?!(),=@$'", true)]
+    [InlineData("A-z.0:9+%_#*?!(),=@;$'", true)]
     [InlineData("a b", false)]
     [InlineData("a/b", false)]
     [InlineData("ä", false)]
@@ -166,45 +194,29 @@ public sealed class LivenessTests
         Assert.False(DeviceIds.IsValid(new string('a', 129)));
     }
 
-    private static string Picture(Liveness liveness)
+    [Fact]
+    public void A_hundred_thousand_devices_are_told_apart()
     {
-        var lines = new List<string>();
-        for (int row = 0; row < liveness.Count; row++)
+        var told = new Told();
+        for (int i = 0; i < 100_000; i++)
         {
-            for (long after = 0; after <= 300_000; after += 25_000)
-            {
-                lines.Add(liveness.At(row, T0 + after).ToString());
-            }
+            told.Heartbeat("sensor-" + i, T0 + i, interval: 3600);
         }
 
-        // Rows are in order of first sight, the one thing that may depend on the order of facts.
-        lines.Sort(StringComparer.Ordinal);
-        return string.Join('\n', lines);
-    }
-
-    private static Liveness Told(params Fact[] facts)
-    {
-        var liveness = new Liveness(new LivenessSettings());
-        foreach (Fact fact in facts)
+        Assert.Equal(100_000, told.Checker.Count);
+        for (int i = 0; i < 100_000; i++)
         {
-            liveness.Apply(fact);
+            DeviceView view = told.Checker.At(told.Checker.Find("sensor-" + i), T0);
+            Assert.Equal(("sensor-" + i, (long?)(T0 + i)), (view.Id, view.LastHeartbeatMs));
         }
 
-        return liveness;
+        Assert.Equal(-1, told.Checker.Find("sensor-100000"));
     }
 
-    private static Status StatusOf(Liveness liveness, string device, long nowMs)
+    [Fact]
+    public void A_device_takes_72_bytes_beside_its_id_and_its_place_in_the_index()
     {
-        Assert.True(liveness.TryGet(device, nowMs, out DeviceView view));
-        Assert.Equal(view.Status, liveness.StatusAt(0, nowMs));
-        return view.Status;
+        Assert.Equal(40, System.Runtime.CompilerServices.Unsafe.SizeOf<Hot>());
+        Assert.Equal(32, System.Runtime.CompilerServices.Unsafe.SizeOf<Cold>());
     }
-
-    private static Fact Sign(string device, long atMs) => new(FactKind.SignOfLife, device, atMs);
-
-    private static Fact Heartbeat(string device, long atMs, uint number = 1, int interval = 60, int renewal = Fact.NoRenewal) =>
-        new(FactKind.Heartbeat, device, atMs) { HeartbeatNumber = number, IntervalSeconds = interval, RenewalSeconds = renewal };
-
-    private static Fact Connection(string device, long atMs, ulong order, bool connected) =>
-        new(connected ? FactKind.Connected : FactKind.Disconnected, device, atMs) { Order = new SequenceNumber(0, 0, 0, order) };
 }

@@ -15,7 +15,7 @@ public sealed class ServerTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        application = Server.Build(0, clock, new LivenessSettings { DevicesMax = 3 });
+        application = Server.Build(new ServiceOptions { Port = 0, Liveness = Told.Settings with { DevicesMax = 3 } }, clock);
         await application.StartAsync();
         client.BaseAddress = new Uri(application.Urls.First());
     }
@@ -66,7 +66,7 @@ public sealed class ServerTests : IAsyncLifetime
         Assert.Equal("disconnected", device.GetProperty("hubSays").GetString());
         Assert.Equal(
             "last sign of life 101 s ago, a heartbeat every 60 s was announced; the planned renewal was allowed for; "
-            + "the hub reported it disconnected",
+            + "the hub reported it disconnected; it went to renew its token and did not come back",
             device.GetProperty("reason").GetString());
     }
 
@@ -123,6 +123,79 @@ public sealed class ServerTests : IAsyncLifetime
 
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
         Assert.Equal("""{"validationResponse":"the-code"}""", await answer.Content.ReadAsStringAsync());
+    }
+
+    [Fact]
+    public async Task The_handshake_of_CloudEvents_is_answered()
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Options, "/events");
+        request.Headers.Add("WebHook-Request-Origin", "eventgrid.azure.net");
+        using HttpResponseMessage answer = await client.SendAsync(request);
+
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        Assert.Equal("eventgrid.azure.net", answer.Headers.GetValues("WebHook-Allowed-Origin").Single());
+        Assert.Single(answer.Headers.GetValues("WebHook-Allowed-Rate"));
+
+        using HttpResponseMessage refused = await client.SendAsync(new HttpRequestMessage(HttpMethod.Options, "/events"));
+        await AssertOneLineAsync(HttpStatusCode.BadRequest, refused);
+    }
+
+    [Fact]
+    public async Task Records_of_the_hubs_log_are_taken_in()
+    {
+        string record = """
+            {"time":"2026-03-01T12:00:00Z","category":"Connections","operationName":"deviceDisconnect","level":"Error",
+             "resultType":"404104","properties":"{\"deviceId\":\"a\"}"}
+            """;
+        using HttpResponseMessage answer = await client.PostAsync(
+            "/logs", new StringContent($"{{\"records\":[{record}]}}", Encoding.UTF8, "application/json"));
+
+        Assert.Equal("""{"applied":1,"ignored":0,"problems":[]}""", await answer.Content.ReadAsStringAsync());
+        JsonElement device = await GetAsync("/devices/a");
+        Assert.Equal("late", device.GetProperty("status").GetString());
+        Assert.Equal(404104, device.GetProperty("hubCode").GetInt32());
+        Assert.Equal("closedRemotely", device.GetProperty("cause").GetString());
+    }
+
+    [Fact]
+    public async Task An_alarm_is_listed_while_it_is_open_and_after()
+    {
+        await PostAsync(HubMessages.Heartbeat("a", 0));
+        clock.Now = HubMessages.Start.AddSeconds(130);
+        JsonElement open = (await GetAsync("/alarms")).GetProperty("alarms")[0];
+        Assert.Equal(("deviceSilent", "a"), (open.GetProperty("kind").GetString(), open.GetProperty("subject").GetString()));
+        Assert.Equal("2026-03-01T12:02:10.000Z", open.GetProperty("beganAt").GetString());
+
+        await PostAsync(HubMessages.Telemetry(
+            "a", 130, """{ "type":"heartbeat","seq":"2","interval":"60","reason":"128" }"""));
+        Assert.Equal(0, (await GetAsync("/alarms")).GetProperty("open").GetInt32());
+        JsonElement closed = (await GetAsync("/alarms?state=closed")).GetProperty("alarms")[0];
+        Assert.Equal("its watchdog restarted it", closed.GetProperty("deviceReason").GetString());
+        Assert.Equal(1, closed.GetProperty("number").GetInt64());
+    }
+
+    [Fact]
+    public async Task The_document_names_every_route_and_nothing_else()
+    {
+        IEnumerable<string> documented = (await GetAsync("/openapi.json")).GetProperty("paths").EnumerateObject()
+            .SelectMany(path => path.Value.EnumerateObject().Select(method => $"{method.Name.ToUpperInvariant()} {path.Name}"));
+        IEnumerable<string> mapped = ((Microsoft.AspNetCore.Routing.IEndpointRouteBuilder)application).DataSources
+            .SelectMany(source => source.Endpoints)
+            .OfType<Microsoft.AspNetCore.Routing.RouteEndpoint>()
+            .SelectMany(endpoint => endpoint.Metadata.GetMetadata<Microsoft.AspNetCore.Routing.HttpMethodMetadata>()!.HttpMethods
+                .Select(method => $"{method} {endpoint.RoutePattern.RawText}"));
+
+        Assert.Equal(mapped.Order(StringComparer.Ordinal), documented.Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_page_in_a_browser_cannot_come_by_a_name_of_its_own()
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/devices");
+        request.Headers.Host = "evil.example";
+        using HttpResponseMessage answer = await client.SendAsync(request);
+
+        await AssertOneLineAsync(HttpStatusCode.Forbidden, answer);
     }
 
     [Fact]

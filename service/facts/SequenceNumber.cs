@@ -13,7 +13,7 @@ public readonly record struct SequenceNumber(ulong A, ulong B, ulong C, ulong D)
 {
     public const int Digits = 64;
 
-    public static bool TryParse(ReadOnlySpan<char> text, out SequenceNumber value)
+    public static bool TryParse(ReadOnlySpan<byte> text, out SequenceNumber value)
     {
         value = default;
         if (text.Length != Digits
@@ -38,6 +38,6 @@ public readonly record struct SequenceNumber(ulong A, ulong B, ulong C, ulong D)
     }
 
     // AllowHexSpecifier alone: no signs, no blanks, no "0x".
-    private static bool TryWord(ReadOnlySpan<char> text, out ulong word) =>
+    private static bool TryWord(ReadOnlySpan<byte> text, out ulong word) =>
         ulong.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out word);
 }

@@ -1,0 +1,77 @@
+using Microsoft.Extensions.Logging.Console;
+
+namespace Agent.Service;
+
+/// <summary>The checker behind HTTP.</summary>
+/// <remarks>
+/// It listens on the loopback address unless a key is set. Nothing of the environment or of settings files is read here, so that cannot be
+/// changed by accident either. Kestrel's limits keep slow and idle callers from holding what others need: a connection without a request
+/// costs a few kilobytes and is closed after ten seconds, a body that trickles is cut off.
+/// </remarks>
+public static class Server
+{
+    /// <summary>The port when none is named.</summary>
+    public const int DefaultPort = 5080;
+
+    /// <summary>Longest body: Event Grid's batches have a megabyte and the rest of one event (facts/iothub.md §4).</summary>
+    public const int BodyBytesMax = 2 * 1024 * 1024;
+
+    private const int ConnectionsMax = 16_384;
+
+    /// <summary>The web application, ready to start; it owns the loop and the store.</summary>
+    /// <exception cref="StoreException">The folder cannot be used.</exception>
+    /// <exception cref="ArgumentException">An address outside this machine without a key.</exception>
+    public static WebApplication Build(ServiceOptions options, TimeProvider time)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        if (options.Key is null && !System.Net.IPAddress.IsLoopback(options.Address))
+        {
+            throw new ArgumentException("anything but a loopback address needs a key", nameof(options));
+        }
+
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.Limits.MaxRequestBodySize = BodyBytesMax;
+            kestrel.Limits.MaxConcurrentConnections = ConnectionsMax;
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+            kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
+            kestrel.Limits.MaxRequestHeaderCount = 64;
+            kestrel.AddServerHeader = false;
+            kestrel.Listen(options.Address, options.Port);
+        });
+        builder.Services.AddRoutingCore();
+        var loop = new CheckLoop(options, time);
+        builder.Services.AddSingleton(_ => loop); // By a factory, so that the container disposes of it.
+        builder.Logging.SetMinimumLevel(LogLevel.Warning);
+        // A start that fails is thrown to the caller, which says it in one line.
+        builder.Logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical);
+        builder.Logging.AddSimpleConsole(console => console.ColorBehavior = LoggerColorBehavior.Disabled);
+
+        WebApplication application = builder.Build();
+        _ = application.Services.GetRequiredService<CheckLoop>();
+        var door = new Doorkeeper(options, time);
+        application.Use(door.CheckAsync);
+        application.UseRouting();
+        Map(application, loop, door, time);
+        application.Lifetime.ApplicationStarted.Register(loop.Run);
+        return application;
+    }
+
+    private static void Map(WebApplication application, CheckLoop loop, Doorkeeper door, TimeProvider time)
+    {
+        var facts = new FactRoutes(loop, door);
+        application.MapPost("/events", facts.TakeEventsAsync);
+        application.MapMethods("/events", [HttpMethods.Options], FactRoutes.ShakeHands);
+        application.MapPost("/logs", facts.TakeLogsAsync);
+        var ask = new AskRoutes(loop, time);
+        application.MapGet("/devices", ask.ListDevices);
+        application.MapGet("/devices/{id}", ask.ShowDevice);
+        application.MapGet("/alarms", ask.ListAlarms);
+        application.MapGet("/healthz", ask.ShowHealth);
+        application.MapGet("/openapi.json", ShowDocument);
+    }
+
+    private static IResult ShowDocument() => Results.Stream(
+        typeof(Server).Assembly.GetManifestResourceStream("Agent.Service.http.openapi.json")!, "application/json");
+}

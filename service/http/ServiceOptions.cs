@@ -1,0 +1,31 @@
+using System.Net;
+
+namespace Agent.Service;
+
+/// <summary>What the command line decides.</summary>
+public sealed record ServiceOptions
+{
+    /// <summary>TCP port; 0 takes any free one.</summary>
+    public int Port { get; init; } = Server.DefaultPort;
+
+    /// <summary>Where to listen. Anything but a loopback address needs a key.</summary>
+    public IPAddress Address { get; init; } = IPAddress.Loopback;
+
+    /// <summary>What callers must present; null = none is asked for.</summary>
+    public AccessKey? Key { get; init; }
+
+    /// <summary>The folder that survives; null = nothing does.</summary>
+    public string? Folder { get; init; }
+
+    /// <summary>How the folder is kept.</summary>
+    public StoreOptions Store { get; init; } = new();
+
+    /// <summary>How patient the checker is.</summary>
+    public LivenessSettings Liveness { get; init; } = new();
+
+    /// <summary>Requests a second taken from all callers together.</summary>
+    public int RequestsPerSecondMax { get; init; } = 5000;
+
+    /// <summary>Bytes of bodies held in memory at one time, of all callers together.</summary>
+    public long BodyBytesInFlightMax { get; init; } = 64L * 1024 * 1024;
+}

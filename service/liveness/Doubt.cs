@@ -1,0 +1,83 @@
+namespace Agent.Service;
+
+/// <summary>
+/// Whether to believe what we see: a checker that stood still, has just started, or gets its facts late must not blame the devices.
+/// </summary>
+/// <remarks>
+/// The thought is Lifeguard's (the detector doubts itself first). How late facts arrive is measured on the freshest message of each
+/// batch, because a redelivered old one says nothing about the way of the others; of 15 to 30 seconds the smallest such delay counts.
+/// </remarks>
+public sealed class Doubt(LivenessSettings settings)
+{
+    private const long WindowMs = 15_000;
+    private const long DelayMsMax = 600_000;
+
+    private long startedAtMs;
+    private bool hasRestored;
+    private long sweptAtMs;
+    private long heldUntilMs;
+    private long windowEndMs;
+    private long smallestMs = long.MaxValue;
+    private long smallestBeforeMs = long.MaxValue;
+
+    /// <summary>How late facts arrive at present; 0 = about as usual.</summary>
+    public long DelayMs { get; private set; }
+
+    /// <summary>Until when nobody new is declared late or silent; in the past = nothing is held.</summary>
+    public long HeldUntilMs => heldUntilMs;
+
+    /// <summary>The program starts; <paramref name="withDevices"/> when it knows some from before.</summary>
+    public void Start(long nowMs, bool withDevices)
+    {
+        startedAtMs = nowMs;
+        sweptAtMs = nowMs;
+        hasRestored = withDevices;
+    }
+
+    /// <summary>A sweep begins.</summary>
+    public void OnSweep(long nowMs)
+    {
+        if (nowMs - sweptAtMs > settings.SelfDoubtMs)
+        {
+            heldUntilMs = nowMs + settings.SelfDoubtHoldMs;
+        }
+
+        sweptAtMs = Math.Max(sweptAtMs, nowMs);
+        Turn(nowMs);
+    }
+
+    /// <summary>A batch arrived whose freshest message has this stamp.</summary>
+    public void OnBatch(long nowMs, long freshestMs)
+    {
+        Turn(nowMs);
+        smallestMs = Math.Min(smallestMs, Math.Max(0, nowMs - freshestMs));
+        Measure();
+    }
+
+    /// <summary>Until when this device may not become late or silent; 0 = it may.</summary>
+    public long HoldsUntil(in Hot hot, long nowMs)
+    {
+        long slowMs = hasRestored && !hot.Has(RowFlags.HeardSinceStart) ? startedAtMs + settings.SlowStartMs : 0;
+        long untilMs = Math.Max(slowMs, heldUntilMs);
+        return untilMs > nowMs ? untilMs : 0;
+    }
+
+    private void Turn(long nowMs)
+    {
+        if (nowMs < windowEndMs)
+        {
+            return;
+        }
+
+        smallestBeforeMs = nowMs < windowEndMs + WindowMs ? smallestMs : long.MaxValue;
+        smallestMs = long.MaxValue;
+        windowEndMs = nowMs + WindowMs;
+        Measure();
+    }
+
+    private void Measure()
+    {
+        long delayMs = Math.Min(smallestMs, smallestBeforeMs);
+        DelayMs = delayMs == long.MaxValue || delayMs <= settings.DeliveryDelayMs ? 0 : Math.Min(delayMs, DelayMsMax);
+    }
+}
