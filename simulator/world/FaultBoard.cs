@@ -40,6 +40,10 @@ public sealed class FaultBoard
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool Has(int local, FaultKind kind) => Any(local, Bit(kind));
 
+    /// <summary>Whether anything at all is wrong with a device.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool IsHit(int local) => bits.Length > 0 && bits[local] != 0;
+
     /// <summary>Whether the device has no power.</summary>
     public bool IsOff(int local) => Any(local, OffBit);
 
@@ -50,7 +54,9 @@ public sealed class FaultBoard
     public static bool StaysWithoutEnd(FaultKind kind) => kind is not (
         FaultKind.TcpDrop or FaultKind.HubFailover or FaultKind.Crash or FaultKind.DuplicateId);
 
-    /// <summary>Why the hub ends connections when such a fault starts. A hub too slow to answer lost them as a node does (404104).</summary>
+    /// <summary>
+    /// Why the hub ends connections when such a fault starts. A hub that becomes too slow to answer loses them without a word (404104).
+    /// </summary>
     public static Reason CutReason(FaultPlan fault) => fault.Kind switch
     {
         FaultKind.HubDown => fault.Hard ? Reason.HubFailover : Reason.HubDown,
@@ -126,13 +132,14 @@ public sealed class FaultBoard
     }
 
     /// <summary>How far a device's clock is off, ms.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public long SkewOf(FleetRun fleet, int local) =>
         Has(local, FaultKind.ClockSkew) ? Active(FaultKind.ClockSkew, fleet, local)!.SkewMs : 0;
 
     /// <summary>How the hub answers a device's CONNECT while faults are on; null = it looks at it.</summary>
     public HubRefusal? RefusalOf(FleetRun fleet, int local)
     {
-        if (bits.Length == 0 || bits[local] == 0)
+        if (!IsHit(local))
         {
             return null;
         }

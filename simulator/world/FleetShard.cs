@@ -10,6 +10,7 @@ namespace Agent.World;
 public sealed class FleetShard
 {
     private readonly FleetRun[] fleets;
+    private readonly int[] ends;
     private readonly ulong seed;
 
     /// <param name="scenario">What is run.</param>
@@ -21,6 +22,7 @@ public sealed class FleetShard
         ShardCount = shardCount;
         seed = scenario.Seed;
         fleets = new FleetRun[scenario.Fleets.Count];
+        ends = new int[fleets.Length];
         int firstGlobal = 0;
         for (int i = 0; i < fleets.Length; i++)
         {
@@ -28,7 +30,7 @@ public sealed class FleetShard
             int count = Math.Max(0, (plan.Count - shard + shardCount - 1) / shardCount);
             SdkModel model = SdkCatalog.Create(plan.Sdk, plan.Behaviour, plan.Settings, count, scenario.Seed);
             fleets[i] = new FleetRun(plan, model, DeviceCount, count, firstGlobal);
-            DeviceCount += count;
+            ends[i] = DeviceCount += count;
             firstGlobal += plan.Count;
         }
     }
@@ -53,9 +55,9 @@ public sealed class FleetShard
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int FleetIndexOf(int local)
     {
-        FleetRun[] table = fleets;
+        int[] table = ends;
         int index = 0;
-        while (local >= table[index].FirstLocal + table[index].LocalCount)
+        while (local >= table[index])
         {
             index++;
         }
