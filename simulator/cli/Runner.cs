@@ -93,22 +93,7 @@ public static class Runner
 
     private static RunResult Collect(Scenario scenario, VirtualWorld[] worlds, double wallSeconds)
     {
-        var fleets = new List<FleetResult>();
-        for (int i = 0; i < scenario.Fleets.Count; i++)
-        {
-            FleetRun first = worlds[0].Fleets[i];
-            var result = new FleetResult(first.Plan, first.Model, first.Statistics);
-            result.Lane.AddRange(first.Lane);
-            result.Timeline.AddRange(worlds.SelectMany(world => world.Fleets[i].Timeline)
-                .OrderBy(entry => entry.AtMs).ThenBy(entry => entry.Device));
-            foreach (VirtualWorld other in worlds.AsSpan(1))
-            {
-                result.Statistics.Merge(other.Fleets[i].Statistics);
-            }
-
-            fleets.Add(result);
-        }
-
+        List<FleetResult> fleets = FleetResult.Merge([.. worlds.Select(world => world.Fleets)]);
         ulong sum = 0;
         long events = 0;
         long bytes = 0;

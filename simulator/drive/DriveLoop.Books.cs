@@ -10,23 +10,14 @@ internal sealed partial class DriveLoop
     private void CountConnect(FleetRun fleet, ref ClientState device, ref Line line)
     {
         long nowMs = clock.NowMs;
-        long gapMs = nowMs - device.EndedAtMs;
-        device.UpAfterMs = (uint)Math.Min(gapMs, uint.MaxValue);
-        device.Flags |= DeviceFlags.Up;
-        line.ConnackMs = line.LastSentMs = line.LastReceivedMs = line.LookedMs = nowMs;
-        fleet.Statistics.Connects++;
-        fleet.Statistics.DownMs += gapMs;
-        if (device.Has(DeviceFlags.HasEnded))
-        {
-            fleet.Statistics.Gaps.Add(gapMs);
-        }
+        fleet.Statistics.CountConnect(ref device, nowMs);
+        line.Pulse = Pulse.From(nowMs);
     }
 
     private void CountRefusal(FleetRun fleet, int local, ref Line line, Reason seen)
     {
         Reason told = Ask(fleet, local, ref line);
-        fleet.Statistics.Refusals++;
-        fleet.Statistics.ByReason[(byte)(told == Reason.None ? seen : told)]++;
+        fleet.Statistics.CountRefusal(told == Reason.None ? seen : told);
     }
 
     // Closes the books of a connection.
@@ -39,25 +30,9 @@ internal sealed partial class DriveLoop
         }
 
         FleetStatistics statistics = fleet.Statistics;
-        statistics.DownMs += TakeDeafMs(ref line, endMs);
-        NoteLane(fleet, local, ref device, endMs, reason);
+        statistics.DownMs += line.Pulse.TakeDeafMs(endMs);
+        books.NoteLane(fleet, local, ref device, endMs, reason);
         statistics.CountEnd(ref device, endMs, reason);
-    }
-
-    // How long this connection stood without delivering anything, once.
-    private static long TakeDeafMs(ref Line line, long nowMs)
-    {
-        long deafMs = line.DeafSinceMs < 0 ? 0 : nowMs - line.DeafSinceMs;
-        line.DeafSinceMs = -1;
-        return deafMs;
-    }
-
-    private void NoteLane(FleetRun fleet, int local, ref ClientState device, long endMs, Reason reason)
-    {
-        if (local == fleet.FirstLocal && shard == 0)
-        {
-            fleet.Lane.Add(new LaneStretch(device.EndedAtMs + device.UpAfterMs, endMs, reason));
-        }
     }
 
     private void Note(
@@ -68,31 +43,7 @@ internal sealed partial class DriveLoop
         bool byHub = false,
         byte code = 0,
         Topics topics = Topics.None,
-        Reason reason = Reason.None)
-    {
-        if (seen == Seen.Close)
-        {
-            if (!device.Has(DeviceFlags.Open))
-            {
-                return; // TCP never came up, or its end has been told.
-            }
-
-            device.Flags &= ~DeviceFlags.Open;
-        }
-
-        long nowMs = clock.NowMs;
-        int global = GlobalOf(fleet, local);
-        long expiry = seen == Seen.Connect ? device.TokenExpiry - (clock.StartUtcMs / 1000) : 0;
-        uint detail = seen == Seen.Connect
-            ? (uint)expiry
-            : (uint)(code | ((byte)topics << 8) | ((byte)reason << 16) | (byHub ? 1 << 24 : 0));
-        Log.Add(nowMs, global, seen, detail);
-        if (fleet.Plan.Timeline)
-        {
-            fleet.Timeline.Add(new TimelineEntry(
-                nowMs, global - fleet.FirstGlobal, seen, byHub, expiry, fleet.Fields.CleanSession, code, topics, reason));
-        }
-    }
+        Reason reason = Reason.None) => books.Note(clock.NowMs, fleet, local, ref device, seen, byHub, code, topics, reason);
 
     // What stands at the end counts up to the end; then every connection is given back politely.
     private void Finish(long endMs)
@@ -104,10 +55,10 @@ internal sealed partial class DriveLoop
             FleetRun fleet = FleetOf(local);
             if (device.Has(DeviceFlags.Up))
             {
-                fleet.Statistics.DownMs += TakeDeafMs(ref line, endMs);
-                NoteLane(fleet, local, ref device, endMs, Reason.None);
+                fleet.Statistics.DownMs += line.Pulse.TakeDeafMs(endMs);
+                books.NoteLane(fleet, local, ref device, endMs, Reason.None);
             }
-            else if (StartOf(fleet, local) < endMs)
+            else if (part.StartOf(fleet, local) < endMs)
             {
                 fleet.Statistics.DownMs += endMs - device.EndedAtMs;
             }

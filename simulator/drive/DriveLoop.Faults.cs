@@ -12,91 +12,11 @@ internal sealed partial class DriveLoop
 {
     private const long RivalReturnMs = 1000;
     private const long LookAgainMs = 50;
-    private const uint OffBit = 1u << 31;
 
     private readonly Dictionary<int, Rival> rivals = [];
     private readonly Dictionary<int, List<Signal>> heldBack = [];
-    private uint[] faultBits = [];
-    private bool[] activeFaults = [];
-
-    private bool IsOff(int local) => Any(local, OffBit);
-
-    private bool HasFault(int local, FaultKind kind) => Any(local, Bit(kind));
-
-    private bool Any(int local, uint bits) => faultBits.Length > 0 && (faultBits[local] & bits) != 0;
-
-    private static uint Bit(FaultKind kind) => 1u << (int)kind;
-
-    private void PlanFaults()
-    {
-        if (scenario.Faults.Count == 0)
-        {
-            return;
-        }
-
-        faultBits = new uint[devices.Length];
-        activeFaults = new bool[scenario.Faults.Count];
-        for (int i = 0; i < scenario.Faults.Count; i++)
-        {
-            if (scenario.Faults[i].ForMs is { } forMs)
-            {
-                time.At(scenario.Faults[i].AtMs + forMs, i, (byte)Due.FaultEnd, 0);
-            }
-        }
-
-        foreach (bool lasting in (ReadOnlySpan<bool>)[true, false])
-        {
-            for (int i = 0; i < scenario.Faults.Count; i++)
-            {
-                if (scenario.Faults[i].ForMs.HasValue == lasting)
-                {
-                    time.At(scenario.Faults[i].AtMs, i, (byte)Due.FaultStart, 0);
-                }
-            }
-        }
-    }
-
-    private void OnFault(int index, bool starts)
-    {
-        FaultPlan fault = scenario.Faults[index];
-        activeFaults[index] = starts && (fault.ForMs.HasValue || WireFaults.StaysWithoutEnd(fault.Kind));
-        foreach (FleetRun fleet in fleets)
-        {
-            for (int local = fleet.FirstLocal; local < fleet.FirstLocal + fleet.LocalCount; local++)
-            {
-                if (!FaultShare.Covers(scenario, index, fleet, GlobalOf(fleet, local)))
-                {
-                    continue;
-                }
-
-                if (starts)
-                {
-                    faultBits[local] |= activeFaults[index] ? Bit(fault.Kind) : 0;
-                    StartFault(fault, fleet, local);
-                }
-                else if (ActiveFault(fault.Kind, fleet, local) is null)
-                {
-                    faultBits[local] &= ~Bit(fault.Kind);
-                    EndFault(fault, fleet, local);
-                }
-            }
-        }
-    }
-
-    // A fault's own data for a device: the newest active fault of the kind that covers it.
-    private FaultPlan? ActiveFault(FaultKind kind, FleetRun fleet, int local)
-    {
-        for (int i = activeFaults.Length - 1; i >= 0; i--)
-        {
-            if (activeFaults[i] && scenario.Faults[i].Kind == kind &&
-                FaultShare.Covers(scenario, i, fleet, GlobalOf(fleet, local)))
-            {
-                return scenario.Faults[i];
-            }
-        }
-
-        return null;
-    }
+    private readonly Action<FaultPlan, FleetRun, int> startFault;
+    private readonly Action<FaultPlan, FleetRun, int> endFault;
 
     private void StartFault(FaultPlan fault, FleetRun fleet, int local)
     {
@@ -114,11 +34,11 @@ internal sealed partial class DriveLoop
                 }
 
                 plan.Relay?.Hold(PortOf(line));
-                line.DeafSinceMs = device.Has(DeviceFlags.Up) && line.DeafSinceMs < 0 ? clock.NowMs : line.DeafSinceMs;
+                line.Pulse.DeafSinceMs = device.Has(DeviceFlags.Up) && line.Pulse.DeafSinceMs < 0 ? clock.NowMs : line.Pulse.DeafSinceMs;
                 break;
             case FaultKind.Hang:
                 line.Flags |= LineFlags.Hung;
-                line.DeafSinceMs = device.Has(DeviceFlags.Up) ? clock.NowMs : -1;
+                line.Pulse.DeafSinceMs = device.Has(DeviceFlags.Up) ? clock.NowMs : -1;
                 break;
             case FaultKind.TcpDrop:
                 DropTcp(fleet, local, ref device, fault.Hard);
@@ -127,12 +47,7 @@ internal sealed partial class DriveLoop
             case FaultKind.HubFailover:
             case FaultKind.Throttle:
                 UpdateRefusal(fleet, local);
-                hub!.Cut(identity!, fault.Kind switch
-                {
-                    FaultKind.HubDown => fault.Hard ? Reason.HubFailover : Reason.HubDown,
-                    FaultKind.Throttle => Reason.Throttled,
-                    _ => Reason.HubFailover,
-                });
+                hub!.Cut(identity!, FaultBoard.CutReason(fault));
                 break;
             case FaultKind.Refuse:
                 UpdateRefusal(fleet, local);
@@ -170,10 +85,10 @@ internal sealed partial class DriveLoop
                     hub?.SetResting(identity!, false);
                 }
 
-                if (!Any(local, Bit(FaultKind.NetworkDown) | Bit(FaultKind.SilentHub)))
+                if (!faults.Any(local, FaultBoard.Bit(FaultKind.NetworkDown) | FaultBoard.Bit(FaultKind.SilentHub)))
                 {
                     plan.Relay?.Release(PortOf(line));
-                    fleet.Statistics.DownMs += TakeDeafMs(ref line, clock.NowMs);
+                    fleet.Statistics.DownMs += line.Pulse.TakeDeafMs(clock.NowMs);
                 }
 
                 break;
@@ -198,7 +113,7 @@ internal sealed partial class DriveLoop
                 rivals[local].Leave();
                 break;
             case FaultKind.Crash:
-                faultBits[local] &= ~OffBit;
+                faults.SetOff(local, off: false);
                 In(0, local, Due.Start, 0);
                 break;
         }
@@ -223,27 +138,8 @@ internal sealed partial class DriveLoop
 
     private void UpdateRefusal(FleetRun fleet, int local)
     {
-        HubRefusal? refusal = null;
-        if (ActiveFault(FaultKind.HubDown, fleet, local) is { Hard: true })
-        {
-            refusal = new(ConnectReply.HangUp, Reason.RefusedTimedOut, LogKind.ConnectTimeout);
-        }
-        else if (HasFault(local, FaultKind.HubDown))
-        {
-            refusal = new(3, Reason.RefusedUnavailable, LogKind.ConnectServerError);
-        }
-        else if (HasFault(local, FaultKind.Throttle))
-        {
-            refusal = new(ConnectReply.HangUp, Reason.RefusedThrottled, LogKind.ConnectThrottled);
-        }
-        else if (ActiveFault(FaultKind.Refuse, fleet, local) is { } refuse)
-        {
-            LogKind kind = refuse.Code == 3 ? LogKind.ConnectServerError : LogKind.ConnectUnauthorized;
-            refusal = new(refuse.Code, Reason.RefusedByScenario, kind);
-        }
-
         HubServer hub = plan.Hub!.Server;
-        hub.SetRefusal(hub.Registry.Devices[GlobalOf(fleet, local)], refusal);
+        hub.SetRefusal(hub.Registry.Devices[GlobalOf(fleet, local)], faults.RefusalOf(fleet, local));
     }
 
     // With a relay the hub hears nothing, as of a device without power; its own end of the connection is closed by RST.
@@ -256,20 +152,10 @@ internal sealed partial class DriveLoop
         line.Session?.Close(reset: true);
         line.Session = null;
         line.Flags &= LineFlags.HoldsSlot;
-        for (int timer = 0; timer < ClientState.TimerCount; timer++)
-        {
-            device.ClearTimer(timer);
-        }
-
-        device.Link++;
-        device.Phase = Phase.Off;
-        device.Attempt = 0;
-        device.TokenExpiry = 0;
-        device.Topics = Topics.None;
-        device.Flags &= DeviceFlags.HasEnded;
+        device.LosePower();
         if (fault.ForMs.HasValue)
         {
-            faultBits[local] |= OffBit;
+            faults.SetOff(local, off: true);
         }
         else
         {
@@ -280,26 +166,26 @@ internal sealed partial class DriveLoop
     // Where a dial goes, and whether its SYN will find nobody.
     private (IPEndPoint Remote, bool BlackHole) Target(FleetRun fleet, int local)
     {
-        if (faultBits.Length == 0 || faultBits[local] == 0)
+        if (!faults.IsHit(local))
         {
             return (plan.Remote, false);
         }
 
-        if (HasFault(local, FaultKind.NetworkDown) ||
-            ActiveFault(FaultKind.PortBlocked, fleet, local) is { Hard: true })
+        if (faults.Has(local, FaultKind.NetworkDown) ||
+            faults.Active(FaultKind.PortBlocked, fleet, local) is { Hard: true })
         {
             return (plan.Ports!.BlackHole, true);
         }
 
-        return HasFault(local, FaultKind.PortBlocked) ? (plan.Ports!.Refused, false)
-            : HasFault(local, FaultKind.SilentHub) ? (plan.Ports!.Silent, false)
+        return faults.Has(local, FaultKind.PortBlocked) ? (plan.Ports!.Refused, false)
+            : faults.Has(local, FaultKind.SilentHub) ? (plan.Ports!.Silent, false)
             : (plan.Remote, false);
     }
 
     // While the second client exists, it takes the identity back a second after it was thrown out.
     private void OnAccepted(FleetRun fleet, int local)
     {
-        if (HasFault(local, FaultKind.DuplicateId))
+        if (faults.Has(local, FaultKind.DuplicateId))
         {
             In(RivalReturnMs, local, Due.RivalReturns, 0);
         }
@@ -307,14 +193,11 @@ internal sealed partial class DriveLoop
 
     private void OnRivalReturns(FleetRun fleet, int local)
     {
-        if (HasFault(local, FaultKind.DuplicateId))
+        if (faults.Has(local, FaultKind.DuplicateId))
         {
             rivals[local].Connect(clock);
         }
     }
-
-    private long SkewOf(FleetRun fleet, int local) =>
-        HasFault(local, FaultKind.ClockSkew) ? ActiveFault(FaultKind.ClockSkew, fleet, local)!.SkewMs : 0;
 
     private void HoldBack(in Signal signal)
     {
@@ -337,7 +220,7 @@ internal sealed partial class DriveLoop
     private void GoOn(FleetRun fleet, int local)
     {
         lines[local].Flags &= ~LineFlags.Hung;
-        fleet.Statistics.DownMs += TakeDeafMs(ref lines[local], clock.NowMs);
+        fleet.Statistics.DownMs += lines[local].Pulse.TakeDeafMs(clock.NowMs);
         if (heldBack.Remove(local, out List<Signal>? held))
         {
             foreach (Signal signal in held)

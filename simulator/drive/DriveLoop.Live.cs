@@ -28,15 +28,15 @@ internal sealed partial class DriveLoop
 
         switch (due)
         {
-            case Due.Send when line.SendDueMs == atMs:
+            case Due.Send when line.Pulse.SendDueMs == atMs:
                 OnSend(fleet, local, ref device, ref line);
                 break;
-            case Due.PingDue when line.PingDueMs == atMs:
+            case Due.PingDue when line.Pulse.PingDueMs == atMs:
                 OnPingDue(fleet, local, ref device, ref line);
                 break;
-            case Due.PingLost when line.PingSentMs >= 0 && line.PingSentMs + fleet.Model.Ping.AnswerWithinMs == atMs:
-            case Due.SendLost when line.Unacked > 0 &&
-                    clock.NowMs - line.UnackedSinceMs >= fleet.Model.AcknowledgeWithinMs:
+            case Due.PingLost when line.Pulse.PingSentMs >= 0 && line.Pulse.PingSentMs + fleet.Model.Ping.AnswerWithinMs == atMs:
+            case Due.SendLost when line.Pulse.Unacked > 0 &&
+                    clock.NowMs - line.Pulse.UnackedSinceMs >= fleet.Model.AcknowledgeWithinMs:
                 Begin(fleet, local);
                 fleet.Model.OnPingLost(ref device, turn);
                 Carry(fleet, local, ref device);
@@ -47,10 +47,10 @@ internal sealed partial class DriveLoop
     private void OnSend(FleetRun fleet, int local, ref ClientState device, ref Line line)
     {
         long nowMs = clock.NowMs;
-        line.LastSentMs = nowMs;
-        if (line.Unacked++ == 0)
+        line.Pulse.LastSentMs = nowMs;
+        if (line.Pulse.Unacked++ == 0)
         {
-            line.UnackedSinceMs = nowMs;
+            line.Pulse.UnackedSinceMs = nowMs;
             In(fleet.Model.AcknowledgeWithinMs, local, Due.SendLost, device.Link);
         }
 
@@ -64,19 +64,11 @@ internal sealed partial class DriveLoop
     {
         PingPolicy policy = fleet.Model.Ping;
         long nowMs = clock.NowMs;
-        bool due = policy.Rule switch
-        {
-            PingRule.SinceSent => nowMs - line.LastSentMs >= policy.EveryMs,
-            PingRule.SinceEither => nowMs - Math.Min(line.LastSentMs, line.LastReceivedMs) >= policy.EveryMs,
-            PingRule.FixedTick => true,
-            _ => nowMs - line.LastReceivedMs >= policy.EveryMs,
-        };
-        line.LookedMs = nowMs;
-        if (due && line.PingSentMs < 0)
+        if (line.Pulse.Look(policy, nowMs))
         {
             Note(fleet, local, ref device, Seen.Pingreq);
-            line.LastSentMs = nowMs;
-            line.PingSentMs = nowMs;
+            line.Pulse.LastSentMs = nowMs;
+            line.Pulse.PingSentMs = nowMs;
             time.At(nowMs + policy.AnswerWithinMs, local, (byte)Due.PingLost, device.Link);
             line.Session!.SendPingreq();
         }
@@ -86,22 +78,22 @@ internal sealed partial class DriveLoop
 
     private void OnAnswer(SignalKind kind, FleetRun fleet, int local, ref ClientState device, ref Line line)
     {
-        line.LastReceivedMs = clock.NowMs;
+        line.Pulse.LastReceivedMs = clock.NowMs;
         if (kind == SignalKind.Pingresp)
         {
-            line.PingSentMs = -1;
+            line.Pulse.PingSentMs = -1;
             if (fleet.Model.Ping.Rule == PingRule.TickIfQuiet)
             {
-                line.LookedMs = line.LastReceivedMs; // The next look is a period after the answer.
+                line.Pulse.LookedMs = line.Pulse.LastReceivedMs; // The next look is a period after the answer.
                 ArmPing(fleet, local, ref device, ref line);
             }
         }
-        else if (kind == SignalKind.Puback && line.Unacked > 0)
+        else if (kind == SignalKind.Puback && line.Pulse.Unacked > 0)
         {
             fleet.Statistics.Heartbeats++;
             fleet.Statistics.MessagesBilled++;
-            line.Unacked--;
-            line.UnackedSinceMs = line.Unacked == 0 ? -1 : line.LastReceivedMs;
+            line.Pulse.Unacked--;
+            line.Pulse.UnackedSinceMs = line.Pulse.Unacked == 0 ? -1 : line.Pulse.LastReceivedMs;
         }
     }
 
@@ -109,8 +101,8 @@ internal sealed partial class DriveLoop
     {
         if (fleet.Plan.Settings.HeartbeatEveryMs > 0)
         {
-            line.SendDueMs = NextSendMs(fleet, local);
-            time.At(line.SendDueMs, local, (byte)Due.Send, device.Link);
+            line.Pulse.SendDueMs = part.NextHeartbeatMs(fleet, local, clock.NowMs);
+            time.At(line.Pulse.SendDueMs, local, (byte)Due.Send, device.Link);
         }
     }
 
@@ -118,43 +110,15 @@ internal sealed partial class DriveLoop
     {
         if (device.Has(DeviceFlags.WakeOnSend) && fleet.Plan.Settings.HeartbeatEveryMs > 0)
         {
-            time.At(NextSendMs(fleet, local), local, (byte)Due.Send, device.Link);
+            time.At(part.NextHeartbeatMs(fleet, local, clock.NowMs), local, (byte)Due.Send, device.Link);
         }
-    }
-
-    // The device's grid: start + k · interval, the first point after now.
-    private long NextSendMs(FleetRun fleet, int local)
-    {
-        long startMs = StartOf(fleet, local);
-        long everyMs = fleet.Plan.Settings.HeartbeatEveryMs;
-        return startMs + (((clock.NowMs - startMs) / everyMs) + 1) * everyMs;
     }
 
     private void ArmPing(FleetRun fleet, int local, ref ClientState device, ref Line line)
     {
-        PingPolicy policy = fleet.Model.Ping;
-        if (policy.EveryMs <= 0)
+        if (line.Pulse.ArmPing(fleet.Model.Ping, clock.NowMs))
         {
-            return;
+            time.At(line.Pulse.PingDueMs, local, (byte)Due.PingDue, device.Link);
         }
-
-        if (policy.Rule is PingRule.SinceSent or PingRule.SinceEither)
-        {
-            long quietSinceMs = policy.Rule == PingRule.SinceSent
-                ? line.LastSentMs
-                : Math.Min(line.LastSentMs, line.LastReceivedMs);
-            line.PingDueMs = (line.PingSentMs < 0 ? quietSinceMs : clock.NowMs) + policy.EveryMs;
-        }
-        else if (policy.Rule == PingRule.TickIfQuiet)
-        {
-            line.PingDueMs = Math.Max(clock.NowMs, line.LookedMs + policy.EveryMs);
-        }
-        else
-        {
-            long ticks = ((clock.NowMs - line.ConnackMs) / policy.EveryMs) + 1;
-            line.PingDueMs = line.ConnackMs + (ticks * policy.EveryMs);
-        }
-
-        time.At(line.PingDueMs, local, (byte)Due.PingDue, device.Link);
     }
 }

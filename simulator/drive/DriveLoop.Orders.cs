@@ -109,7 +109,7 @@ internal sealed partial class DriveLoop
 
         (IPEndPoint remote, bool blackHole) = Target(fleet, local);
         long patienceMs = Math.Min(line.WaitMs, blackHole ? fleet.Model.TcpWaitMs : fleet.Model.TlsWaitMs);
-        ClientOptions options = OptionsFor(FleetIndexOf(local), patienceMs);
+        ClientOptions options = OptionsFor(part.FleetIndexOf(local), patienceMs);
         ushort link = device.Link;
         _ = Task.Run(() => DialAsync(remote, options, local, link));
     }
@@ -173,7 +173,7 @@ internal sealed partial class DriveLoop
         }
 
         int global = GlobalOf(fleet, local);
-        PacketStyle style = styles[FleetIndexOf(local)];
+        PacketStyle style = styles[part.FleetIndexOf(local)];
         string id = plan.Keys.IdOf(global);
         Note(fleet, local, ref device, Seen.Connect);
         fleet.Statistics.CountConnectPacket(clock.NowMs);
@@ -192,14 +192,14 @@ internal sealed partial class DriveLoop
         Note(fleet, local, ref device, Seen.Subscribe, topics: topics);
         if (line.Session is { } session)
         {
-            line.LastSentMs = clock.NowMs;
+            line.Pulse.LastSentMs = clock.NowMs;
             session.SendSubscribe(line.NextPacketId(), Filters(fleet, local, topics));
         }
     }
 
     private TopicFilter[] Filters(FleetRun fleet, int local, Topics topics)
     {
-        PacketStyle style = styles[FleetIndexOf(local)];
+        PacketStyle style = styles[part.FleetIndexOf(local)];
         string id = plan.Keys.IdOf(GlobalOf(fleet, local));
         var filters = new List<TopicFilter>(4);
         for (int bit = 1; bit <= (int)topics; bit <<= 1)
@@ -220,8 +220,8 @@ internal sealed partial class DriveLoop
         fleet.Statistics.MessagesBilled++;
         if (line.Session is { } session)
         {
-            byte qos = styles[FleetIndexOf(local)].TwinGetQos;
-            line.LastSentMs = clock.NowMs;
+            byte qos = styles[part.FleetIndexOf(local)].TwinGetQos;
+            line.Pulse.LastSentMs = clock.NowMs;
             session.SendPublish("$iothub/twin/GET/?$rid=1"u8, default, qos, qos == 0 ? (ushort)0 : line.NextPacketId());
         }
     }
@@ -237,7 +237,7 @@ internal sealed partial class DriveLoop
 
         using (session.BeginBatch())
         {
-            if (styles[FleetIndexOf(local)].GivesTopicsBack && device.Topics != Topics.None)
+            if (styles[part.FleetIndexOf(local)].GivesTopicsBack && device.Topics != Topics.None)
             {
                 session.SendUnsubscribe(line.NextPacketId(), Filters(fleet, local, device.Topics));
             }

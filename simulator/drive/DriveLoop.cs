@@ -42,9 +42,9 @@ internal sealed partial class DriveLoop : IDisposable
     private readonly WirePlan plan;
     private readonly Scenario scenario;
     private readonly DriveClock clock;
-    private readonly int shard;
-    private readonly int shardCount;
-    private readonly FleetRun[] fleets;
+    private readonly FleetShard part;
+    private readonly FaultBoard faults;
+    private readonly RunBooks books;
     private readonly PacketStyle[] styles;
     private readonly ClientState[] devices;
     private readonly Line[] lines;
@@ -60,35 +60,24 @@ internal sealed partial class DriveLoop : IDisposable
         this.plan = plan;
         this.clock = clock;
         scenario = plan.Scenario;
-        shard = plan.Shard + (plan.ShardCount * loop);
-        shardCount = plan.ShardCount * loopCount;
         dialsMax = Math.Max(1, plan.DialsAtOnce / loopCount);
         turn = new Turn(scenario.Seed);
-        Log = new EventLog(scenario.Seed);
-        fleets = new FleetRun[scenario.Fleets.Count];
-        int firstLocal = 0;
-        int firstGlobal = 0;
-        for (int i = 0; i < fleets.Length; i++)
-        {
-            FleetPlan fleet = scenario.Fleets[i];
-            int count = Math.Max(0, (fleet.Count - shard + shardCount - 1) / shardCount);
-            SdkModel model = SdkCatalog.Create(fleet.Sdk, fleet.Behaviour, fleet.Settings, count, scenario.Seed);
-            fleets[i] = new FleetRun(fleet, model, firstLocal, count, firstGlobal);
-            firstLocal += count;
-            firstGlobal += fleet.Count;
-        }
-
-        styles = [.. fleets.Select(fleet => PacketStyle.Of(fleet.Plan.Sdk))];
-        dialOptions = [.. fleets.Select(_ => default((ClientOptions, long)?))];
-        devices = new ClientState[firstLocal];
-        lines = new Line[firstLocal];
+        part = new FleetShard(scenario, plan.Shard + (plan.ShardCount * loop), plan.ShardCount * loopCount);
+        faults = new FaultBoard(scenario, part);
+        books = new RunBooks(scenario.Seed, part, clock.StartUtcMs);
+        startFault = StartFault;
+        endFault = EndFault;
+        styles = [.. part.Fleets.Select(fleet => PacketStyle.Of(fleet.Plan.Sdk))];
+        dialOptions = [.. part.Fleets.Select(_ => default((ClientOptions, long)?))];
+        devices = new ClientState[part.DeviceCount];
+        lines = new Line[part.DeviceCount];
         Array.Fill(lines, Line.Idle);
-        PlanFaults();
-        foreach (FleetRun fleet in fleets)
+        faults.Plan(time, (byte)Due.FaultStart, (byte)Due.FaultEnd);
+        foreach (FleetRun fleet in part.Fleets)
         {
             for (int local = fleet.FirstLocal; local < fleet.FirstLocal + fleet.LocalCount; local++)
             {
-                long startMs = StartOf(fleet, local);
+                long startMs = part.StartOf(fleet, local);
                 devices[local].EndedAtMs = startMs;
                 time.At(startMs, local, (byte)Due.Start, 0);
             }
@@ -96,10 +85,10 @@ internal sealed partial class DriveLoop : IDisposable
     }
 
     /// <summary>The fleets with what was counted about them.</summary>
-    public IReadOnlyList<FleetRun> Fleets => fleets;
+    public IReadOnlyList<FleetRun> Fleets => part.Fleets;
 
     /// <summary>The hash of everything that happened.</summary>
-    public EventLog Log { get; }
+    public EventLog Log => books.Log;
 
     /// <summary>Timers, faults and signals dealt with.</summary>
     public long Events { get; private set; }
@@ -181,7 +170,7 @@ internal sealed partial class DriveLoop : IDisposable
         var due = (Due)next.Kind;
         if (due >= Due.FaultStart)
         {
-            OnFault(next.Device, due == Due.FaultStart);
+            faults.OnFault(next.Device, due == Due.FaultStart, startFault, endFault);
             return;
         }
 
@@ -191,7 +180,7 @@ internal sealed partial class DriveLoop : IDisposable
         switch (due)
         {
             case Due.Start:
-                if (!IsOff(local))
+                if (!faults.IsOff(local))
                 {
                     Begin(fleet, local);
                     fleet.Model.OnStart(ref device, turn);
@@ -253,38 +242,14 @@ internal sealed partial class DriveLoop : IDisposable
         Carry(fleet, local, ref device);
     }
 
-    // Uniform over the spread, the same moments as in virtual time.
-    private long StartOf(FleetRun fleet, int local)
-    {
-        long spreadMs = fleet.Plan.StartSpreadMs;
-        if (spreadMs == 0)
-        {
-            return 0;
-        }
+    private FleetRun FleetOf(int local) => part.FleetOf(local);
 
-        ulong draw = Randomness.Draw(scenario.Seed, GlobalOf(fleet, local), uint.MaxValue);
-        return (long)(Randomness.ToUnit(draw) * spreadMs);
-    }
-
-    private FleetRun FleetOf(int local) => fleets[FleetIndexOf(local)];
-
-    private int FleetIndexOf(int local)
-    {
-        int index = 0;
-        while (local >= fleets[index].FirstLocal + fleets[index].LocalCount)
-        {
-            index++;
-        }
-
-        return index;
-    }
-
-    private int GlobalOf(FleetRun fleet, int local) => fleet.GlobalIndex(local, shard, shardCount);
+    private int GlobalOf(FleetRun fleet, int local) => part.GlobalOf(fleet, local);
 
     private void Begin(FleetRun fleet, int local)
     {
         long nowMs = clock.NowMs;
-        turn.Begin(nowMs, clock.StartUtcMs + nowMs + SkewOf(fleet, local), GlobalOf(fleet, local), local - fleet.FirstLocal);
+        turn.Begin(nowMs, clock.StartUtcMs + nowMs + faults.SkewOf(fleet, local), GlobalOf(fleet, local), local - fleet.FirstLocal);
     }
 
     private void In(long delayMs, int local, Due due, ushort link) =>

@@ -1,3 +1,4 @@
+using Agent.Fleet;
 using Agent.Wire;
 
 namespace Agent.Drive;
@@ -22,21 +23,11 @@ internal struct Line
     /// <summary>The connection; null while there is none.</summary>
     public ClientSession? Session;
 
-    public long ConnackMs;
-    public long LastSentMs;
-    public long LastReceivedMs;
-    public long PingDueMs;
-    public long SendDueMs;
-    public long PingSentMs;
-    public long UnackedSinceMs;
-    public long DeafSinceMs;
-    public long LookedMs;
+    /// <summary>Its rhythm.</summary>
+    public Pulse Pulse;
 
     /// <summary>How long the client waits for the CONNACK of its newest attempt.</summary>
     public long WaitMs;
-
-    /// <summary>Heartbeats without an acknowledgement.</summary>
-    public int Unacked;
 
     /// <summary>Number of the connection <see cref="Session"/> is.</summary>
     public ushort Link;
@@ -49,14 +40,7 @@ internal struct Line
     public LineFlags Flags;
 
     /// <summary>A line without a connection.</summary>
-    public static Line Idle => new()
-    {
-        PingDueMs = -1,
-        SendDueMs = -1,
-        PingSentMs = -1,
-        UnackedSinceMs = -1,
-        DeafSinceMs = -1,
-    };
+    public static Line Idle => new() { Pulse = Pulse.Idle };
 
     public readonly bool Has(LineFlags flag) => (Flags & flag) != 0;
 

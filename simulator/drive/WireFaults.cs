@@ -38,9 +38,5 @@ internal static class WireFaults
     public static bool NeedDeadPorts(Scenario scenario) =>
         scenario.Faults.Any(fault => fault.Kind is FaultKind.NetworkDown or FaultKind.SilentHub or FaultKind.PortBlocked);
 
-    /// <summary>Without "for" these last to the end of the run; the others are a moment.</summary>
-    public static bool StaysWithoutEnd(FaultKind kind) => kind is not (
-        FaultKind.TcpDrop or FaultKind.HubFailover or FaultKind.Crash or FaultKind.DuplicateId);
-
     private static string Name(FaultKind kind) => char.ToLowerInvariant(kind.ToString()[0]) + kind.ToString()[1..];
 }

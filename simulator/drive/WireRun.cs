@@ -152,21 +152,10 @@ public static class WireRun
                 + "ports of the source address): use fewer devices per process");
         }
 
-        var fleets = new List<FleetResult>();
-        for (int i = 0; i < plan.Scenario.Fleets.Count; i++)
+        List<FleetResult> fleets = FleetResult.Merge([.. loops.Select(loop => loop.Fleets)]);
+        for (int i = 0; i < fleets.Count; i++)
         {
-            FleetRun first = loops[0].Fleets[i];
-            var result = new FleetResult(first.Plan, first.Model, first.Statistics);
-            result.Lane.AddRange(first.Lane);
-            result.Timeline.AddRange(loops.SelectMany(loop => loop.Fleets[i].Timeline)
-                .OrderBy(entry => entry.AtMs).ThenBy(entry => entry.Device));
-            foreach (DriveLoop other in loops.AsSpan(1))
-            {
-                result.Statistics.Merge(other.Fleets[i].Statistics);
-            }
-
-            plan.Hub?.RecordsOf(i).CopyTo(result.Statistics.LogRecords, 0);
-            fleets.Add(result);
+            plan.Hub?.RecordsOf(i).CopyTo(fleets[i].Statistics.LogRecords, 0);
         }
 
         ulong sum = 0;

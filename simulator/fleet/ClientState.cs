@@ -75,6 +75,8 @@ public struct ClientState
     /// <summary>Timers a device has: three of the model, one of the hub's deadline.</summary>
     public const int TimerCount = 4;
 
+    private const int ModelTimerCount = TimerCount - 1;
+
     public readonly bool Has(DeviceFlags flag) => (Flags & flag) != 0;
 
     /// <summary>Notes that a timer is due at a moment; the queue's event is valid only while this note stands.</summary>
@@ -88,6 +90,22 @@ public struct ClientState
 
     /// <summary>The moment noted in a timer, taken as the one nearest to now.</summary>
     public readonly long TimerDueMs(int timer, long nowMs) => nowMs + (int)(timers[timer] - 1 - (uint)nowMs);
+
+    /// <summary>Forgets everything a client holds in memory; the books stay. The connection it had is none of it any more.</summary>
+    public void LosePower()
+    {
+        for (int timer = 0; timer < ModelTimerCount; timer++)
+        {
+            ClearTimer(timer);
+        }
+
+        Link++;
+        Phase = Phase.Off;
+        Attempt = 0;
+        TokenExpiry = 0;
+        Topics = Topics.None;
+        Flags &= DeviceFlags.HasEnded;
+    }
 
     // 0 means idle, so moments are stored plus one.
     private static uint Mark(long dueMs) => (uint)dueMs + 1 is 0 ? 1 : (uint)dueMs + 1;

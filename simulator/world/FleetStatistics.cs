@@ -21,6 +21,29 @@ public sealed class FleetStatistics
     public Histogram Periods { get; } = new();
     public Histogram Gaps { get; } = new();
 
+    /// <summary>Counts an accepted connection and notes it in the device: the one rule for virtual time and for the wire.</summary>
+    /// <param name="device">A device without a connection.</param>
+    /// <param name="upAtMs">The moment of the CONNACK at the device, ms.</param>
+    public void CountConnect(ref ClientState device, long upAtMs)
+    {
+        long gapMs = upAtMs - device.EndedAtMs;
+        device.UpAfterMs = (uint)Math.Min(gapMs, uint.MaxValue);
+        device.Flags |= DeviceFlags.Up;
+        Connects++;
+        DownMs += gapMs;
+        if (device.Has(DeviceFlags.HasEnded))
+        {
+            Gaps.Add(gapMs);
+        }
+    }
+
+    /// <summary>Counts a refused attempt.</summary>
+    public void CountRefusal(Reason reason)
+    {
+        Refusals++;
+        ByReason[(byte)reason]++;
+    }
+
     /// <summary>
     /// Counts the end of a connection and notes it in the device: the one rule for virtual time and for the wire, so that both
     /// count alike.

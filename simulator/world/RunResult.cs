@@ -26,6 +26,28 @@ public sealed class FleetResult(FleetPlan plan, SdkModel model, FleetStatistics 
     public List<TimelineEntry> Timeline { get; } = [];
     public List<LaneStretch> Lane { get; } = [];
 
+    /// <summary>Adds the shards of a run up, fleet by fleet.</summary>
+    public static List<FleetResult> Merge(IReadOnlyList<IReadOnlyList<FleetRun>> shards)
+    {
+        var fleets = new List<FleetResult>();
+        for (int i = 0; i < shards[0].Count; i++)
+        {
+            FleetRun first = shards[0][i];
+            var result = new FleetResult(first.Plan, first.Model, first.Statistics);
+            result.Lane.AddRange(first.Lane);
+            result.Timeline.AddRange(shards.SelectMany(shard => shard[i].Timeline)
+                .OrderBy(entry => entry.AtMs).ThenBy(entry => entry.Device));
+            foreach (IReadOnlyList<FleetRun> other in shards.Skip(1))
+            {
+                result.Statistics.Merge(other[i].Statistics);
+            }
+
+            fleets.Add(result);
+        }
+
+        return fleets;
+    }
+
     public double? PeriodSeconds(double share) => Seconds(Statistics.Periods.Percentile(share));
 
     public double? GapMs(double share) => Statistics.Gaps.Percentile(share) is { } ms ? Math.Round(ms, 3) : null;

@@ -16,21 +16,7 @@ public sealed partial class VirtualWorld
     // ... and gives the connection up after 15 repetitions (tcp_retries2).
     private const long TcpGivesUpMs = 924_600;
 
-    private readonly Dictionary<int, LiveState> live = [];
-
-    private struct LiveState
-    {
-        public long ConnackMs;
-        public long LastSentMs;
-        public long LastReceivedMs;
-        public long PingDueMs;
-        public long SendDueMs;
-        public long PingSentMs;
-        public long UnackedSinceMs;
-        public long DeafSinceMs;
-        public long LookedMs;
-        public int UnackedHeartbeats;
-    }
+    private readonly Dictionary<int, Pulse> live = [];
 
     // From the CONNACK on, or from the beginning of trouble, this device's sends and pings are events.
     private void GoLive(FleetRun fleet, int local, ref ClientState device)
@@ -44,29 +30,19 @@ public sealed partial class VirtualWorld
         CountHeartbeats(fleet, local, ref device, nowMs + 1);
         monitor?.Withdraw(local, nowMs + 1);
         device.Flags |= DeviceFlags.Live;
-        ref LiveState state = ref CollectionsMarshal.GetValueRefOrAddDefault(live, local, out _);
-        long connackMs = Math.Min(nowMs, device.EndedAtMs + device.UpAfterMs);
-        state = new LiveState
-        {
-            ConnackMs = connackMs,
-            PingSentMs = -1,
-            UnackedSinceMs = -1,
-            DeafSinceMs = -1,
-            PingDueMs = -1,
-            SendDueMs = -1,
-            LookedMs = connackMs,
-        };
+        ref Pulse state = ref CollectionsMarshal.GetValueRefOrAddDefault(live, local, out _);
+        state = Pulse.From(Math.Min(nowMs, device.EndedAtMs + device.UpAfterMs));
         PutInPhase(fleet, local, ref state, nowMs);
         ArmSend(fleet, local, ref device, ref state);
         ArmPing(fleet, local, ref device, ref state);
     }
 
     // When did this healthy connection last send and receive?
-    private void PutInPhase(FleetRun fleet, int local, ref LiveState state, long nowMs)
+    private void PutInPhase(FleetRun fleet, int local, ref Pulse state, long nowMs)
     {
         long everyMs = fleet.Plan.Settings.HeartbeatEveryMs;
-        long startMs = StartOf(fleet, local);
-        long heartbeatMs = everyMs == 0 ? -1 : startMs + (GridPoints(nowMs + 1 - startMs, everyMs) * everyMs);
+        long startMs = part.StartOf(fleet, local);
+        long heartbeatMs = everyMs == 0 ? -1 : startMs + (FleetShard.GridPoints(nowMs + 1 - startMs, everyMs) * everyMs);
         long baseMs = Math.Max(state.ConnackMs, heartbeatMs);
         PingPolicy policy = fleet.Model.Ping;
         state.LastSentMs = baseMs;
@@ -120,7 +96,7 @@ public sealed partial class VirtualWorld
             return;
         }
 
-        ref LiveState state = ref CollectionsMarshal.GetValueRefOrNullRef(live, local);
+        ref Pulse state = ref CollectionsMarshal.GetValueRefOrNullRef(live, local);
         if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref state))
         {
             return;
@@ -140,13 +116,13 @@ public sealed partial class VirtualWorld
                 fleet.Model.OnPingLost(ref device, turn);
                 Carry(fleet, local, ref device);
                 break;
-            case EventKind.SendLost when state.UnackedHeartbeats > 0 && !Hangs(local) &&
+            case EventKind.SendLost when state.Unacked > 0 && !Hangs(local) &&
                     state.UnackedSinceMs >= 0 && atMs - state.UnackedSinceMs >= fleet.Model.AcknowledgeWithinMs:
                 Begin(fleet, local);
                 fleet.Model.OnPingLost(ref device, turn);
                 Carry(fleet, local, ref device);
                 break;
-            case EventKind.TcpGivesUp when state.UnackedSinceMs >= 0 && HasFault(local, FaultKind.NetworkDown) &&
+            case EventKind.TcpGivesUp when state.UnackedSinceMs >= 0 && faults.Has(local, FaultKind.NetworkDown) &&
                     state.UnackedSinceMs + TcpGivesUpMs == atMs:
                 TcpGivesUp(fleet, local, ref device);
                 break;
@@ -156,19 +132,19 @@ public sealed partial class VirtualWorld
         }
     }
 
-    private void OnSend(FleetRun fleet, int local, ref ClientState device, ref LiveState state)
+    private void OnSend(FleetRun fleet, int local, ref ClientState device, ref Pulse state)
     {
         state.LastSentMs = time.NowMs;
         if (!Delivers(local))
         {
-            if (state.UnackedHeartbeats++ == 0)
+            if (state.Unacked++ == 0)
             {
                 Push(fleet.Model.AcknowledgeWithinMs, local, EventKind.SendLost, device.Link);
             }
 
             NoteUnacked(local, ref device, ref state);
         }
-        else if (HasFault(local, FaultKind.QuotaExceeded))
+        else if (faults.Has(local, FaultKind.QuotaExceeded))
         {
             // The message is not acknowledged and the connection is cut; the next CONNECT is accepted again.
             hub.Cut(time.NowMs, local, Reason.QuotaExceeded);
@@ -196,15 +172,7 @@ public sealed partial class VirtualWorld
         ArmSend(fleet, local, ref device, ref state);
     }
 
-    // How long this connection stood without delivering anything, once.
-    private static long TakeDeafMs(ref LiveState state, long nowMs)
-    {
-        long deafMs = state.DeafSinceMs < 0 ? 0 : nowMs - state.DeafSinceMs;
-        state.DeafSinceMs = -1;
-        return deafMs;
-    }
-
-    private void NoteUnacked(int local, ref ClientState device, ref LiveState state)
+    private void NoteUnacked(int local, ref ClientState device, ref Pulse state)
     {
         if (state.UnackedSinceMs < 0)
         {
@@ -237,39 +205,23 @@ public sealed partial class VirtualWorld
         long everyMs = fleet.Plan.Settings.HeartbeatEveryMs;
         if (device.Has(DeviceFlags.WakeOnSend) && everyMs > 0)
         {
-            Push(NextSendMs(fleet, local) - time.NowMs, local, EventKind.Send, device.Link);
+            time.At(part.NextHeartbeatMs(fleet, local, time.NowMs), local, (byte)EventKind.Send, device.Link);
         }
     }
 
-    private long NextSendMs(FleetRun fleet, int local)
-    {
-        long startMs = StartOf(fleet, local);
-        long everyMs = fleet.Plan.Settings.HeartbeatEveryMs;
-        return startMs + ((GridPoints(time.NowMs + 1 - startMs, everyMs) + 1) * everyMs);
-    }
-
-    private void ArmSend(FleetRun fleet, int local, ref ClientState device, ref LiveState state)
+    private void ArmSend(FleetRun fleet, int local, ref ClientState device, ref Pulse state)
     {
         if (fleet.Plan.Settings.HeartbeatEveryMs > 0)
         {
-            state.SendDueMs = NextSendMs(fleet, local);
+            state.SendDueMs = part.NextHeartbeatMs(fleet, local, time.NowMs);
             time.At(state.SendDueMs, local, (byte)EventKind.Send, device.Link);
         }
     }
 
-    private void OnPingDue(FleetRun fleet, int local, ref ClientState device, ref LiveState state)
+    private void OnPingDue(FleetRun fleet, int local, ref ClientState device, ref Pulse state)
     {
         PingPolicy policy = fleet.Model.Ping;
-        bool due = policy.Rule switch
-        {
-            PingRule.SinceSent => time.NowMs - state.LastSentMs >= policy.EveryMs,
-            PingRule.SinceEither =>
-                time.NowMs - Math.Min(state.LastSentMs, state.LastReceivedMs) >= policy.EveryMs,
-            PingRule.FixedTick => true,
-            _ => time.NowMs - state.LastReceivedMs >= policy.EveryMs,
-        };
-        state.LookedMs = time.NowMs;
-        if (due && state.PingSentMs < 0)
+        if (state.Look(policy, time.NowMs))
         {
             Note(fleet, local, ref device, Seen.Pingreq);
             state.LastSentMs = time.NowMs;
@@ -295,39 +247,18 @@ public sealed partial class VirtualWorld
         ArmPing(fleet, local, ref device, ref state);
     }
 
-    private void ArmPing(FleetRun fleet, int local, ref ClientState device, ref LiveState state)
+    private void ArmPing(FleetRun fleet, int local, ref ClientState device, ref Pulse state)
     {
-        PingPolicy policy = fleet.Model.Ping;
-        if (policy.EveryMs <= 0)
+        if (state.ArmPing(fleet.Model.Ping, time.NowMs))
         {
-            return;
+            time.At(state.PingDueMs, local, (byte)EventKind.PingDue, device.Link);
         }
-
-        if (policy.Rule is PingRule.SinceSent or PingRule.SinceEither)
-        {
-            // While an answer is outstanding no second ping goes out: look again a period from now.
-            long quietSinceMs = policy.Rule == PingRule.SinceSent
-                ? state.LastSentMs
-                : Math.Min(state.LastSentMs, state.LastReceivedMs);
-            state.PingDueMs = (state.PingSentMs < 0 ? quietSinceMs : time.NowMs) + policy.EveryMs;
-        }
-        else if (policy.Rule == PingRule.TickIfQuiet)
-        {
-            state.PingDueMs = Math.Max(time.NowMs, state.LookedMs + policy.EveryMs);
-        }
-        else
-        {
-            long ticks = ((time.NowMs - state.ConnackMs) / policy.EveryMs) + 1;
-            state.PingDueMs = state.ConnackMs + (ticks * policy.EveryMs);
-        }
-
-        time.At(state.PingDueMs, local, (byte)EventKind.PingDue, device.Link);
     }
 
     // Packets flow again: what was in flight is repeated by TCP at its next turn; a closed end is learned of.
     private void Heal(FleetRun fleet, int local, ref ClientState device, bool atOnce)
     {
-        ref LiveState state = ref CollectionsMarshal.GetValueRefOrNullRef(live, local);
+        ref Pulse state = ref CollectionsMarshal.GetValueRefOrNullRef(live, local);
         if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref state))
         {
             return;
@@ -355,7 +286,7 @@ public sealed partial class VirtualWorld
         }
     }
 
-    private void OnRetransmit(FleetRun fleet, int local, ref ClientState device, ref LiveState state)
+    private void OnRetransmit(FleetRun fleet, int local, ref ClientState device, ref Pulse state)
     {
         if (!Delivers(local))
         {
@@ -371,8 +302,8 @@ public sealed partial class VirtualWorld
         hub.OnPacket(time.NowMs, local, device.Link);
         hub.SetSpeaks(local, speaks: true, time.NowMs);
         ArmHub(local, ref device, hub.DeadlineMs(time.NowMs, local));
-        fleet.Statistics.DownMs += TakeDeafMs(ref state, time.NowMs);
-        for (; state.UnackedHeartbeats > 0; state.UnackedHeartbeats--)
+        fleet.Statistics.DownMs += state.TakeDeafMs(time.NowMs);
+        for (; state.Unacked > 0; state.Unacked--)
         {
             if (!TryTakeMessage(fleet, local, ref device, out _))
             {

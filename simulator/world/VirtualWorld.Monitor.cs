@@ -12,9 +12,7 @@ public sealed partial class VirtualWorld
         long everyMs = fleet.Plan.Settings.HeartbeatEveryMs;
         if (everyMs > 0)
         {
-            long startMs = StartOf(fleet, local);
-            long firstMs = startMs + ((GridPoints(upAtMs - startMs, everyMs) + 1) * everyMs);
-            monitor!.Promise(local, firstMs, everyMs);
+            monitor!.Promise(local, part.NextHeartbeatMs(fleet, local, upAtMs - 1), everyMs);
         }
     }
 

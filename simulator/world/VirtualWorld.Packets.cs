@@ -48,33 +48,33 @@ public sealed partial class VirtualWorld
         }
 
         fleet.Statistics.CountConnectPacket(time.NowMs);
-        if (HasFault(local, FaultKind.HubDown) && ActiveFault(FaultKind.HubDown, local) is { Hard: true })
+        if (faults.IsHit(local) && faults.RefusalOf(fleet, local) is { } refusal)
         {
-            GiveUpLater(fleet, local, ref device, dialMs + upMs);
-            Push(IotHub.ConnectPatienceMs, local, EventKind.TimedOutAtHub, device.Link);
+            if (refusal.Kind == LogKind.ConnectTimeout)
+            {
+                GiveUpLater(fleet, local, ref device, dialMs + upMs);
+                Push(IotHub.ConnectPatienceMs, local, EventKind.TimedOutAtHub, device.Link);
+            }
+            else
+            {
+                Answer(fleet, local, ref device, hub.Refuse(time.NowMs, local, refusal.Reason, refusal.Code, refusal.Kind));
+            }
+
             return;
         }
 
-        if (TryRefuseByFault(local, out ConnectReply reply))
-        {
-            Answer(fleet, local, ref device, reply);
-            return;
-        }
-
-        ulong draw = Randomness.Draw(scenario.Seed, fleet.GlobalIndex(local, shard, shardCount), 0x8000_0000u | device.Link);
+        ulong draw = Randomness.Draw(scenario.Seed, part.GlobalOf(fleet, local), 0x8000_0000u | device.Link);
         var request = new ConnectRequest(
             local, device.Link, IsKeyGood(local), device.TokenExpiry * 1000L,
             fleet.Fields.KeepAliveSeconds, fleet.Fields.CleanSession, (uint)draw);
-        reply = hub.OnConnect(time.NowMs, Scenario.EpochUtcMs + time.NowMs, request);
-        Answer(fleet, local, ref device, reply);
+        Answer(fleet, local, ref device, hub.OnConnect(time.NowMs, Scenario.EpochUtcMs + time.NowMs, request));
     }
 
     // The hub gives the request up, whether or not the client has waited for as long.
     private void OnTimedOutAtHub(FleetRun fleet, int local, ref ClientState device, ushort link)
     {
         hub.Refuse(time.NowMs, local, Reason.RefusedTimedOut, ConnectReply.HangUp, LogKind.ConnectTimeout);
-        fleet.Statistics.Refusals++;
-        fleet.Statistics.ByReason[(byte)Reason.RefusedTimedOut]++;
+        fleet.Statistics.CountRefusal(Reason.RefusedTimedOut);
         if (device.Link == link)
         {
             Push(downMs, local, EventKind.GivenUpAtDevice, link);
@@ -85,27 +85,16 @@ public sealed partial class VirtualWorld
     {
         if (!reply.Accepted)
         {
-            fleet.Statistics.Refusals++;
-            fleet.Statistics.ByReason[(byte)reply.Refusal]++;
+            fleet.Statistics.CountRefusal(reply.Refusal);
             Push(
                 downMs, local,
                 reply.Code == ConnectReply.HangUp ? EventKind.HungUpAtDevice : EventKind.Connack0 + reply.Code, device.Link);
             return;
         }
 
-        FleetStatistics statistics = fleet.Statistics;
-        statistics.Connects++;
         EndConnection(fleet, local, ref device, time.NowMs, reply.OlderReason); // Only if the books still had one open.
         long upAtMs = time.NowMs + downMs;
-        long gapMs = upAtMs - device.EndedAtMs;
-        device.UpAfterMs = (uint)Math.Min(gapMs, uint.MaxValue);
-        device.Flags |= DeviceFlags.Up;
-        statistics.DownMs += gapMs;
-        if (device.Has(DeviceFlags.HasEnded))
-        {
-            statistics.Gaps.Add(gapMs);
-        }
-
+        fleet.Statistics.CountConnect(ref device, upAtMs);
         hub.SetSpeaks(local, speaks: true, time.NowMs);
         OnHubAccepted(local, ref device);
         ArmHub(local, ref device, hub.DeadlineMs(time.NowMs, local));
@@ -160,7 +149,7 @@ public sealed partial class VirtualWorld
         }
 
         hub.SetSilent(local, next.Link);
-        if (!HasFault(local, FaultKind.NetworkDown) && HubRests(local, out long untilMs) && untilMs < VirtualTime.MaxMs)
+        if (!faults.Has(local, FaultKind.NetworkDown) && HubRests(local, out long untilMs) && untilMs < VirtualTime.MaxMs)
         {
             time.At(untilMs, local, next.Kind, next.Link);
         }

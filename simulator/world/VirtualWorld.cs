@@ -63,8 +63,9 @@ public sealed partial class VirtualWorld : IHubLog
     private const int HubTimer = 3;
 
     private readonly Scenario scenario;
-    private readonly int shard;
-    private readonly int shardCount;
+    private readonly FleetShard part;
+    private readonly FaultBoard faults;
+    private readonly RunBooks books;
     private readonly VirtualTime time;
     private readonly IotHub hub;
     private readonly ClientState[] devices;
@@ -82,45 +83,30 @@ public sealed partial class VirtualWorld : IHubLog
     public VirtualWorld(Scenario scenario, int shard = 0, int shardCount = 1, bool monitored = false, bool telemetry = false)
     {
         this.scenario = scenario;
-        this.shard = shard;
-        this.shardCount = shardCount;
         upMs = scenario.Network.UpMs;
         downMs = scenario.Network.DownMs;
         dialMs = scenario.Network.DialMs;
         turn = new Turn(scenario.Seed);
-        Log = new EventLog(scenario.Seed);
-
-        var fleets = new List<FleetRun>();
-        int firstLocal = 0;
-        int firstGlobal = 0;
-        foreach (FleetPlan plan in scenario.Fleets)
-        {
-            int local = (plan.Count - shard + shardCount - 1) / shardCount;
-            SdkModel model = SdkCatalog.Create(plan.Sdk, plan.Behaviour, plan.Settings, local, scenario.Seed);
-            fleets.Add(new FleetRun(plan, model, firstLocal, local, firstGlobal));
-            firstLocal += local;
-            firstGlobal += plan.Count;
-        }
-
-        Fleets = fleets;
-        fleetTable = [.. fleets];
-        devices = GC.AllocateArray<ClientState>(firstLocal, pinned: true);
+        part = new FleetShard(scenario, shard, shardCount);
+        faults = new FaultBoard(scenario, part);
+        books = new RunBooks(scenario.Seed, part, Scenario.EpochUtcMs);
+        startFault = StartFault;
+        endFault = EndFault;
+        devices = GC.AllocateArray<ClientState>(part.DeviceCount, pinned: true);
         time = new VirtualTime(Fetch);
-        hub = new IotHub(scenario.Hub, firstLocal, this);
+        hub = new IotHub(scenario.Hub, devices.Length, this);
         throttles = new Throttles(scenario.Hub);
         quota = new DailyQuota(scenario.Hub);
-        monitor = monitored ? new HubMonitor(Scenario.EpochUtcMs, firstLocal, telemetry, GlobalOf) : null;
-        PlanFaults();
+        monitor = monitored ? new HubMonitor(Scenario.EpochUtcMs, devices.Length, telemetry, GlobalOf) : null;
+        faults.Plan(time, (byte)EventKind.FaultStart, (byte)EventKind.FaultEnd);
         PlanStarts();
     }
 
-    private readonly FleetRun[] fleetTable;
-
     /// <summary>The fleets with what was counted about them.</summary>
-    public IReadOnlyList<FleetRun> Fleets { get; }
+    public IReadOnlyList<FleetRun> Fleets => part.Fleets;
 
     /// <summary>The hash of everything that happened.</summary>
-    public EventLog Log { get; }
+    public EventLog Log => books.Log;
 
     /// <summary>Events taken from the queue so far.</summary>
     public long Events { get; private set; }
@@ -139,7 +125,7 @@ public sealed partial class VirtualWorld : IHubLog
     {
         while (time.TryNext(untilMs - 1, out Pending next))
         {
-            Events += next.Kind < (byte)EventKind.FaultStart || shard == 0 ? 1 : 0; // A fault is one event, not one a shard.
+            Events += next.Kind < (byte)EventKind.FaultStart || part.Shard == 0 ? 1 : 0; // A fault is one event, not one a shard.
             Dispatch(next);
         }
     }
@@ -154,9 +140,9 @@ public sealed partial class VirtualWorld : IHubLog
             if (device.Has(DeviceFlags.Up))
             {
                 CountHeartbeats(fleet, local, ref device, endMs);
-                NoteLane(fleet, local, ref device, endMs, Reason.None);
+                books.NoteLane(fleet, local, ref device, endMs, Reason.None);
             }
-            else if (StartOf(fleet, local) < endMs)
+            else if (part.StartOf(fleet, local) < endMs)
             {
                 fleet.Statistics.DownMs += endMs - device.EndedAtMs;
             }
@@ -189,45 +175,23 @@ public sealed partial class VirtualWorld : IHubLog
             for (int i = 0; i < fleet.LocalCount; i++)
             {
                 int local = fleet.FirstLocal + i;
-                long startMs = StartOf(fleet, local);
+                long startMs = part.StartOf(fleet, local);
                 devices[local].EndedAtMs = startMs;
                 time.At(startMs, local, (byte)EventKind.Start, 0);
             }
         }
     }
 
-    // Uniform over the spread; computed again whenever it is needed rather than kept.
-    private long StartOf(FleetRun fleet, int local)
-    {
-        long spreadMs = fleet.Plan.StartSpreadMs;
-        if (spreadMs == 0)
-        {
-            return 0;
-        }
+    private FleetRun FleetOf(int local) => part.FleetOf(local);
 
-        ulong draw = Randomness.Draw(scenario.Seed, fleet.GlobalIndex(local, shard, shardCount), uint.MaxValue);
-        return (long)(Randomness.ToUnit(draw) * spreadMs);
-    }
-
-    private FleetRun FleetOf(int local)
-    {
-        int index = 0;
-        while (local >= fleetTable[index].FirstLocal + fleetTable[index].LocalCount)
-        {
-            index++;
-        }
-
-        return fleetTable[index];
-    }
-
-    private int GlobalOf(int local) => FleetOf(local).GlobalIndex(local, shard, shardCount);
+    private int GlobalOf(int local) => part.GlobalOf(FleetOf(local), local);
 
     private void Dispatch(Pending next)
     {
         var kind = (EventKind)next.Kind;
         if (kind >= EventKind.FaultStart)
         {
-            OnFault(next.Device, kind == EventKind.FaultStart);
+            faults.OnFault(next.Device, kind == EventKind.FaultStart, startFault, endFault);
             return;
         }
 
@@ -237,7 +201,7 @@ public sealed partial class VirtualWorld : IHubLog
         switch (kind)
         {
             case EventKind.Start:
-                if (!IsOff(local))
+                if (!faults.IsOff(local))
                 {
                     Begin(fleet, local);
                     fleet.Model.OnStart(ref device, turn);
@@ -263,7 +227,7 @@ public sealed partial class VirtualWorld : IHubLog
             case EventKind.TimedOutAtHub:
                 OnTimedOutAtHub(fleet, local, ref device, next.Link);
                 break;
-            case EventKind.RivalConnects when HasFault(local, FaultKind.DuplicateId):
+            case EventKind.RivalConnects when faults.Has(local, FaultKind.DuplicateId):
                 OnRival(fleet, local, ref device);
                 break;
             case EventKind.RivalConnects:
@@ -366,6 +330,6 @@ public sealed partial class VirtualWorld : IHubLog
         time.At(time.NowMs + delayMs, local, (byte)kind, link);
 
     private void Begin(FleetRun fleet, int local) => turn.Begin(
-        time.NowMs, Scenario.EpochUtcMs + time.NowMs + SkewOf(local),
-        fleet.GlobalIndex(local, shard, shardCount), local - fleet.FirstLocal);
+        time.NowMs, Scenario.EpochUtcMs + time.NowMs + faults.SkewOf(fleet, local),
+        part.GlobalOf(fleet, local), local - fleet.FirstLocal);
 }
