@@ -1,5 +1,4 @@
 using System.Net;
-using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Text.Json;
 using Agent.Hub;
@@ -201,7 +200,7 @@ public sealed class FaultsOnDemandTests
     {
         await using var rig = new HubRig();
         await using HubHttp http = await HubHttp.StartAsync(rig.Server, IPAddress.Loopback, 0);
-        using HttpClient client = ClientOf(rig.Server, http);
+        using HttpClient client = HubRig.ClientOf(rig.Server, http);
         const string Body = """{"kind":"refuse","code":3,"for":"00:05:00","devices":["device-0001"]}""";
 
         Assert.Equal(HttpStatusCode.Unauthorized, (await SendAsync(client, HttpMethod.Post, "/local/faults", Body, null)).Status);
@@ -241,7 +240,7 @@ public sealed class FaultsOnDemandTests
     {
         await using var rig = new HubRig();
         await using HubHttp http = await HubHttp.StartAsync(rig.Server, IPAddress.Loopback, 0);
-        using HttpClient client = ClientOf(rig.Server, http);
+        using HttpClient client = HubRig.ClientOf(rig.Server, http);
         await using TestDevice device = await TestDevice.ConnectAsync(rig.Server, 0);
         Assert.True(await device.PublishAsync(Events, "hello"));
         JsonElement answer = JsonDocument.Parse(await client.GetStringAsync(
@@ -285,18 +284,5 @@ public sealed class FaultsOnDemandTests
 
         using HttpResponseMessage response = await client.SendAsync(request);
         return (response.StatusCode, await response.Content.ReadAsStringAsync());
-    }
-
-    internal static HttpClient ClientOf(HubServer hub, HubHttp http)
-    {
-        var policy = new X509ChainPolicy
-        {
-            TrustMode = X509ChainTrustMode.CustomRootTrust,
-            RevocationMode = X509RevocationMode.NoCheck,
-        };
-        policy.CustomTrustStore.Add(X509CertificateLoader.LoadCertificateFromFile(hub.Data.AuthorityPath));
-        var handler = new SocketsHttpHandler();
-        handler.SslOptions.CertificateChainPolicy = policy;
-        return new HttpClient(handler) { BaseAddress = http.Address };
     }
 }

@@ -85,7 +85,7 @@ public sealed class HubDeliveriesTests
             },
         });
         await using HubHttp http = await HubHttp.StartAsync(hub, IPAddress.Loopback, 0);
-        using HttpClient client = FaultsOnDemandTests.ClientOf(hub, http);
+        using HttpClient client = HubRig.ClientOf(hub, http);
         JsonElement asked = JsonDocument.Parse((await events.NextOfAnyAsync()).Body).RootElement[0].GetProperty("data");
         var address = new Uri(asked.GetProperty("validationUrl").GetString()!);
         WebhookDelivery delivery = hub.Events!.Events!;

@@ -126,7 +126,7 @@ public sealed class HubLimitsTests
     {
         await using var rig = new HubRig(time: time, hub: new HubOptions { Throttle = true });
         await using HubHttp http = await HubHttp.StartAsync(rig.Server, IPAddress.Loopback, 0);
-        using HttpClient client = FaultsOnDemandTests.ClientOf(rig.Server, http);
+        using HttpClient client = HubRig.ClientOf(rig.Server, http);
         client.DefaultRequestHeaders.TryAddWithoutValidation(
             "Authorization", FaultsOnDemandTests.TokenOf(rig.Server, "iothubowner"));
         byte[] twin = await client.GetByteArrayAsync("/twins/device-0001?api-version=2021-04-12");

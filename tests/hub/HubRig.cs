@@ -59,6 +59,14 @@ internal sealed class HubRig : IAsyncDisposable
         }
     }
 
+    /// <summary>A client of a hub's HTTPS side that trusts its authority and nobody else.</summary>
+    public static HttpClient ClientOf(HubServer hub, HubHttp http)
+    {
+        var handler = new SocketsHttpHandler();
+        handler.SslOptions.CertificateChainPolicy = TestDevice.TrustOnly(hub.Data.AuthorityPath);
+        return new HttpClient(handler) { BaseAddress = http.Address };
+    }
+
     public async ValueTask DisposeAsync()
     {
         await Server.DisposeAsync();

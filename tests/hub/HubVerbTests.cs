@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using System.Security.Cryptography.X509Certificates;
 using Agent.Hub;
 
 namespace Agent.Tests.Hub;
@@ -55,7 +54,7 @@ public sealed class HubVerbTests
         await using TestDevice other = await TestDevice.ConnectAsync(rig.Server, 1);
         await rig.AssertRecordsAsync(
             "device-0001 deviceConnect", "device-0001 deviceDisconnect/404104", "device-0002 deviceConnect");
-        using HttpClient client = ClientOf(rig.Server, http);
+        using HttpClient client = HubRig.ClientOf(rig.Server, http);
 
         Assert.Equal("ok\n", await client.GetStringAsync("/healthz"));
         Assert.Equal(File.ReadAllText(rig.Server.Data.ConnectionsPath), await client.GetStringAsync("/local/logs"));
@@ -144,19 +143,6 @@ public sealed class HubVerbTests
         string line = Assert.Single(error.TrimEnd().Split('\n'));
         Assert.StartsWith("--events: ", line, StringComparison.Ordinal);
         Assert.DoesNotContain("secret", line, StringComparison.Ordinal);
-    }
-
-    private static HttpClient ClientOf(HubServer hub, HubHttp http)
-    {
-        var policy = new X509ChainPolicy
-        {
-            TrustMode = X509ChainTrustMode.CustomRootTrust,
-            RevocationMode = X509RevocationMode.NoCheck,
-        };
-        policy.CustomTrustStore.Add(X509CertificateLoader.LoadCertificateFromFile(hub.Data.AuthorityPath));
-        var handler = new SocketsHttpHandler();
-        handler.SslOptions.CertificateChainPolicy = policy;
-        return new HttpClient(handler) { BaseAddress = http.Address };
     }
 
     private static async Task<(int ExitCode, string Output, string Error)> RunAsync(HubVerbOptions options)
