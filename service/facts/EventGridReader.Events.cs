@@ -8,8 +8,8 @@ public static partial class EventGridReader
 {
     /// <summary>The names of a heartbeat's message properties. Older firmware sends only the first four.</summary>
     /// <remarks>
-    /// type, seq, interval, renewal: see the agent's heartbeat. gap = seconds the planned renewal will take; reason = number of
-    /// the last disconnect reason; lastGap = seconds the device was away then; site = where it stands.
+    /// type, seq, interval, renewal: see the agent's heartbeat. gap = milliseconds the planned renewal will take; reason =
+    /// number of the last disconnect reason; down = seconds the device was away then, -1 = it does not know; site = where it stands.
     /// </remarks>
     private static void ReadProperty(scoped ref Utf8JsonReader json, ref Noted noted)
     {
@@ -37,7 +37,7 @@ public static partial class EventGridReader
         {
             noted.Reason = Next(ref json);
         }
-        else if (json.ValueTextEquals("lastGap"u8))
+        else if (json.ValueTextEquals("down"u8))
         {
             noted.LastGap = Next(ref json);
         }
@@ -137,9 +137,11 @@ public static partial class EventGridReader
         fact.Number = IsWhole(noted.BeatNumber, "seq", 0, uint.MaxValue, index, outcome, out long number) ? (uint)number : 0;
         fact.RenewalSeconds = IsWholeIfThere(noted.Renewal, "renewal", Hot.RenewalSecondsMax, index, outcome, out long renewal)
             ? (int)renewal : Hot.NoRenewal;
-        fact.GapSeconds = IsWholeIfThere(noted.Gap, "gap", Hot.GapSecondsMax, index, outcome, out long gap) ? (ushort)gap : (ushort)0;
+        fact.GapSeconds = IsWholeIfThere(noted.Gap, "gap", Hot.GapSecondsMax * 1000L, index, outcome, out long gapMs)
+            ? (ushort)((gapMs + 999) / 1000) : (ushort)0;
         fact.DeviceReason = IsWholeIfThere(noted.Reason, "reason", byte.MaxValue, index, outcome, out long reason) ? (byte)reason : (byte)0;
-        fact.LastGapSeconds = IsWholeIfThere(noted.LastGap, "lastGap", uint.MaxValue, index, outcome, out long lastGap)
+        fact.LastGapSeconds = !noted.LastGap.Raw.SequenceEqual("-1"u8)
+            && IsWholeIfThere(noted.LastGap, "down", uint.MaxValue, index, outcome, out long lastGap)
             ? (ushort)Math.Min(lastGap, ushort.MaxValue) : (ushort)0;
         if (noted.Site.IsThere && noted.Site.Raw.Length > 0)
         {

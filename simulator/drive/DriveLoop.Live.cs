@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.Unicode;
 using Agent.Fleet;
 using Agent.World;
 
@@ -54,8 +56,13 @@ internal sealed partial class DriveLoop
             In(fleet.Model.AcknowledgeWithinMs, local, Due.SendLost, device.Link);
         }
 
+        // What the application of each SDK sends: a heartbeat that says when to expect the next one. Its number is that of the
+        // moment on the grid, so that a restarted device goes on counting.
         string id = plan.Keys.IdOf(GlobalOf(fleet, local));
-        int length = System.Text.Encoding.ASCII.GetBytes($"devices/{id}/messages/events/", topic);
+        long everyMs = fleet.Plan.Settings.HeartbeatEveryMs;
+        Utf8.TryWrite(
+            topic, CultureInfo.InvariantCulture,
+            $"devices/{id}/messages/events/type=heartbeat&seq={nowMs / everyMs}&interval={(everyMs + 999) / 1000}", out int length);
         line.Session!.SendPublish(topic.AsSpan(0, length), "{}"u8, qos: 1, line.NextPacketId());
         ArmSend(fleet, local, ref device, ref line);
     }

@@ -1,4 +1,7 @@
+using System.Buffers;
 using System.Text;
+using Agent.Core;
+using Agent.Events;
 using Agent.Service;
 
 namespace Agent.Tests.Service;
@@ -41,7 +44,7 @@ public sealed class EventGridReaderTests
             "a",
             0,
             """
-            { "type":"heartbeat","interval":"60","seq":"7","gap":"45","reason":"78","lastGap":"70000","site":"K\u00f6ln \"1\"","boot":"3" }
+            { "type":"heartbeat","interval":"60","seq":"7","gap":"44001","reason":"78","down":"70000","site":"K\u00f6ln \"1\"","boot":"3" }
             """);
         ReadOutcome outcome = Read(HubMessages.Batch(body, HubMessages.Heartbeat("b", 0, renewal: null)));
 
@@ -50,6 +53,35 @@ public sealed class EventGridReaderTests
         Assert.Equal("Köln \"1\"", outcome.Facts.Sites[full.Extra]);
         Fact bare = outcome.Facts.Facts[1];
         Assert.Equal((0, 0, -1, Hot.NoRenewal), (bare.GapSeconds, bare.DeviceReason, bare.Extra, bare.RenewalSeconds));
+        Assert.Empty(outcome.Problems);
+    }
+
+    [Theory]
+    [InlineData(-1, 0)]
+    [InlineData(12, 12)]
+    public void What_the_agent_writes_is_what_the_checker_reads(int downSeconds, int expected)
+    {
+        string topic = Heartbeat.Topic("a", 7, 60, 2900, 1258, DisconnectReason.ClosedByPeer, downSeconds, boots: 3, settingsVersion: 5);
+        using var writer = new EventGridWriter(EventSchema.EventGrid, "hub1");
+        var output = new ArrayBufferWriter<byte>();
+        output.Write("["u8);
+        writer.Write(output, new TelemetryEvent
+        {
+            Id = Guid.Empty,
+            DeviceId = "a"u8,
+            GenerationId = "1"u8,
+            EnqueuedUtcMs = 1_000,
+            Bag = Encoding.ASCII.GetBytes(topic["devices/a/messages/events/".Length..]),
+        });
+        output.Write("]"u8);
+        var outcome = new ReadOutcome();
+        Assert.True(EventGridReader.TryRead(output.WrittenSpan, outcome), outcome.Error);
+
+        Fact fact = outcome.Facts.Facts[0];
+        Assert.Equal(
+            (FactKind.Heartbeat, 7u, 60, 2900, 2),
+            (fact.Kind, fact.Number, fact.IntervalSeconds, fact.RenewalSeconds, fact.GapSeconds));
+        Assert.Equal(((int)DisconnectReason.ClosedByPeer, expected), (fact.DeviceReason, fact.LastGapSeconds));
         Assert.Empty(outcome.Problems);
     }
 
