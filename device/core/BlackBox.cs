@@ -111,6 +111,23 @@ namespace Agent.Core
             }
         }
 
+        /// <summary>A guess of the open outage that has turned out wrong, also that of its last attempt.</summary>
+        public void Replace(DisconnectReason guess, DisconnectReason found)
+        {
+            if (IsOpen && current.AttemptReason == guess)
+            {
+                current.AttemptReason = found;
+                isUnwritten = true;
+            }
+
+            if (IsOpen && current.Reason == guess)
+            {
+                current.Reason = found;
+                LastReason = found;
+                isUnwritten = true;
+            }
+        }
+
         /// <summary>The outage is over: CONNACK came.</summary>
         public void Finish(Now now, long gapMs)
         {

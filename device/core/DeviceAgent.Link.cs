@@ -23,6 +23,7 @@ namespace Agent.Core
         private int tcpFailures;
         private int subscribeCloses;
         private bool wasClosedWhileValid;
+        private bool isRootGuessed;
         private bool probeWaits;
         private PortProbe probe;
         private int renewalsBefore;
@@ -61,6 +62,7 @@ namespace Agent.Core
             tcpFailures = 0;
             closesBeforeConnack = 0;
             wasClosedWhileValid = false;
+            isRootGuessed = false;
             probe = PortProbe.NotMade;
             probeWaits = false;
             record.LatestUtcSeconds = now.UtcSeconds;
@@ -198,6 +200,8 @@ namespace Agent.Core
                 reason = DisconnectReason.ConnectTimedOut;
             }
 
+            // The board's one number says "not trusted" for a clock ahead of the certificate too; a step of the clock tells.
+            isRootGuessed = isRootGuessed || (reason == DisconnectReason.TlsWrongRoot && seen.Tls == TlsFault.Unknown);
             session.RefineReason(reason);
             if (isDrop)
             {

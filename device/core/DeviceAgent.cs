@@ -155,10 +155,17 @@ namespace Agent.Core
         public void OnTimeKnown(Now now)
         {
             Account(now);
-            session.OnTimeKnown(now);
-            if (session.LastReason == DisconnectReason.ClockSkew)
+            if (isRootGuessed && session.IsClockCorrected(now))
             {
-                box.Refine(DisconnectReason.ClockSkew);
+                isRootGuessed = false;
+                box.Replace(DisconnectReason.TlsWrongRoot, DisconnectReason.TlsWrongClock);
+                session.RefineReason(DisconnectReason.TlsWrongClock);
+            }
+
+            session.OnTimeKnown(now);
+            if (session.LastReason == DisconnectReason.ClockSkew || session.LastReason == DisconnectReason.TlsWrongClock)
+            {
+                box.Refine(session.LastReason);
             }
         }
 

@@ -13,7 +13,8 @@
 //              the library names root, name or dates                      TlsWrongRoot, TlsWrongName, TlsWrongClock
 //              largest free block too small for one session               TlsNoMemory
 //              clock unknown, or earlier than a time known before         TlsWrongClock
-//              certificate error (-9984) with clock and memory in order   TlsWrongRoot (a wrong name looks the same)
+//              certificate error (-9984) with clock and memory in order   TlsWrongRoot (a wrong name looks the same;
+//                                                                         a large step of the clock makes it TlsWrongClock)
 //              anything else                                              TlsFailed
 //   connack    code 1, 2, 3, 4, 5, other                                  Refused...
 //              4 or 5, and the token had run out                          TokenExpired

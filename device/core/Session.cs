@@ -292,6 +292,13 @@ namespace Agent.Core
             return now.UtcSeconds - (ExpirySeconds - settings.LifetimeSeconds) - elapsedSeconds;
         }
 
+        /// <summary>Whether the clock has moved, since the last token was made, by more than the hub tolerates.</summary>
+        internal bool IsClockCorrected(Now now)
+        {
+            long correction = ClockCorrectionSeconds(now);
+            return correction > ClockSkewSeconds || correction < -ClockSkewSeconds;
+        }
+
         private void RetryIfClockWasWrong(Now now)
         {
             bool refused = LastReason == DisconnectReason.RefusedCredentials
@@ -300,8 +307,7 @@ namespace Agent.Core
                 || LastReason == DisconnectReason.Disabled
                 || LastReason == DisconnectReason.ClockSkew;
             bool mistrusted = LastReason == DisconnectReason.TlsWrongClock || LastReason == DisconnectReason.TlsFailed;
-            long correction = ClockCorrectionSeconds(now);
-            if ((refused || mistrusted) && (correction > ClockSkewSeconds || correction < -ClockSkewSeconds))
+            if ((refused || mistrusted) && IsClockCorrected(now))
             {
                 LastReason = mistrusted ? DisconnectReason.TlsWrongClock : DisconnectReason.ClockSkew;
                 failures = 0;

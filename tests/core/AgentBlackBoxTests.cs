@@ -38,6 +38,31 @@ public sealed class AgentBlackBoxTests
         Assert.StartsWith("#1 boot 1 up 100 s utc 1800000100: connection reset, connected, gap ", DiagnosticsText.Line(entry));
     }
 
+    [Theory]
+    [InlineData(-1_000_000, TlsFault.Unknown, DisconnectReason.TlsWrongClock)]
+    [InlineData(1_000_000, TlsFault.Unknown, DisconnectReason.TlsWrongClock)]
+    [InlineData(-60, TlsFault.Unknown, DisconnectReason.TlsWrongRoot)]
+    [InlineData(-1_000_000, TlsFault.WrongRoot, DisconnectReason.TlsWrongRoot)] // named, not guessed
+    public void A_large_step_of_the_clock_after_a_certificate_error_tells_what_it_was(
+        int stepSeconds, TlsFault told, DisconnectReason expected)
+    {
+        AgentRig rig = new();
+        Action<AgentOutput> accept = rig.OnConnect;
+        rig.OnConnect = _ =>
+        {
+            rig.Agent.Seen.Saw(LinkPhase.Tls, LinkEnd.Unknown, Evidence.CertificateError).Tls = told;
+            rig.Agent.OnConnectFailed(rig.Now);
+        };
+        rig.Start();
+        Assert.Equal(DisconnectReason.TlsWrongRoot, rig.Agent.Session.LastReason);
+        rig.UtcOffsetSeconds += stepSeconds;
+        rig.OnConnect = accept;
+        rig.Do(agent => agent.OnTimeKnown(rig.Now));
+        Assert.Equal(expected, rig.Agent.Session.LastReason);
+        rig.RunFor(30_000);
+        Assert.Equal((expected, expected), (rig.Entries()[0].Reason, rig.Entries()[0].AttemptReason));
+    }
+
     [Fact]
     public void Renewals_are_counted_in_one_entry_and_reach_flash_before_the_next_other_thing()
     {

@@ -93,6 +93,7 @@ public sealed class BoardRunTests
         board.Do("time 0");
         board.Line("clock changed by -");
         board.Line("connected");
+        Assert.Contains("outside the certificate's dates", board.Line("black box: "), StringComparison.Ordinal);
     }
 
     [Fact]

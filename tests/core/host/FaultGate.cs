@@ -21,6 +21,7 @@ internal sealed class FaultGate : IAsyncDisposable
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly CancellationTokenSource _stop = new();
     private readonly List<TcpClient> _sockets = [];
+    private readonly List<CancellationTokenSource> _forgets = [];
     private readonly int _targetPort;
     private readonly Task _accepting;
     private volatile bool _frozen;
@@ -37,6 +38,9 @@ internal sealed class FaultGate : IAsyncDisposable
 
     public GateMode Mode { get; set; }
 
+    /// <summary>A connection on which nothing has moved for so long is forgotten, and both its ends are told by a reset.</summary>
+    public TimeSpan IdleMax { get; init; } = Timeout.InfiniteTimeSpan;
+
     /// <summary>From now on nothing passes either way, on the connections there are.</summary>
     public void Freeze() => _frozen = true;
 
@@ -48,6 +52,7 @@ internal sealed class FaultGate : IAsyncDisposable
         lock (_sockets)
         {
             _sockets.ForEach(socket => socket.Dispose());
+            _forgets.ForEach(forget => forget.Dispose());
         }
 
         _stop.Dispose();
@@ -68,8 +73,14 @@ internal sealed class FaultGate : IAsyncDisposable
                 {
                     TcpClient hub = Keep(new TcpClient());
                     await hub.ConnectAsync(IPAddress.Loopback, _targetPort, _stop.Token);
-                    _ = PumpAsync(client, hub);
-                    _ = PumpAsync(hub, client);
+                    CancellationTokenSource forget = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+                    lock (_sockets)
+                    {
+                        _forgets.Add(forget);
+                    }
+
+                    _ = PumpAsync(client, hub, forget);
+                    _ = PumpAsync(hub, client, forget);
                 }
             }
         }
@@ -79,14 +90,16 @@ internal sealed class FaultGate : IAsyncDisposable
         }
     }
 
-    private async Task PumpAsync(TcpClient from, TcpClient to)
+    private async Task PumpAsync(TcpClient from, TcpClient to, CancellationTokenSource forget)
     {
         byte[] buffer = new byte[8192];
         try
         {
             int count;
-            while ((count = await from.GetStream().ReadAsync(buffer, _stop.Token)) > 0)
+            forget.CancelAfter(IdleMax);
+            while ((count = await from.GetStream().ReadAsync(buffer, forget.Token)) > 0)
             {
+                forget.CancelAfter(IdleMax);
                 if (!_frozen)
                 {
                     await to.GetStream().WriteAsync(buffer.AsMemory(0, count), _stop.Token);
