@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using Agent.Service.Doctor;
 
 namespace Agent.Service;
 
@@ -15,11 +16,14 @@ public sealed record CommandLine
     /// <summary>The environment variable that may hold the key; never an argument, which every user of the machine can see.</summary>
     public const string KeyVariable = "AGENT_SERVICE_KEY";
 
-    /// <summary><c>serve</c>, <c>import</c>, <c>bench</c> or <c>help</c>.</summary>
+    /// <summary><c>serve</c>, <c>import</c>, <c>doctor</c>, <c>bench</c> or <c>help</c>.</summary>
     public string Verb { get; private init; } = "serve";
 
     /// <summary>The file to import.</summary>
     public string File { get; private init; } = "";
+
+    /// <summary>What follows <c>doctor</c>, which reads its own arguments.</summary>
+    public IReadOnlyList<string> Rest { get; private init; } = [];
 
     /// <summary>Whether <c>--data</c> was given.</summary>
     public bool IsFolderNamed { get; private init; }
@@ -41,6 +45,7 @@ public sealed record CommandLine
           in FILE or in the environment variable {KeyVariable}.
         agent-service import FILE [--data DIR]
           Takes in a file of Azure Monitor Connections records or Event Grid events, one JSON object a line or one document.
+        {DoctorVerb.Help}
         agent-service bench [--devices N] [--json]
           Measures this machine: rates, memory, restart; beside Redis where redis-server is installed.
         """;
@@ -57,10 +62,15 @@ public sealed record CommandLine
         if (arguments.Count > 0 && !arguments[0].StartsWith('-'))
         {
             line = line with { Verb = arguments[at++] };
-            if (line.Verb is not ("import" or "bench"))
+            if (line.Verb is not ("import" or "doctor" or "bench"))
             {
-                throw new CommandLineException($"'{line.Verb}' is not a verb: there are import and bench, and none to serve");
+                throw new CommandLineException($"'{line.Verb}' is not a verb: there are import, doctor and bench, and none to serve");
             }
+        }
+
+        if (line.Verb == "doctor" && !arguments.Contains("--help"))
+        {
+            return line with { Rest = [.. arguments.Skip(at)] };
         }
 
         if (line.Verb == "import")

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Agent.Service;
+using Agent.Service.Doctor;
 
 // Exit codes as everywhere in this project: 0 done, 1 an expectation failed, 2 bad input, 3 the outside world failed.
 CommandLine line;
@@ -20,6 +21,9 @@ switch (line.Verb)
         return 0;
     case "import":
         return ImportVerb.Run(line, Console.Out, Console.Error, TimeProvider.System);
+    case "doctor":
+        return await CheckerQuery.ExamineAsync(
+            line.Rest, Environment.GetEnvironmentVariable, Console.Out, Console.Error, TimeProvider.System, CancellationToken.None);
     case "bench":
         return await BenchVerb.RunAsync(line, Console.Out, Console.Error);
 }

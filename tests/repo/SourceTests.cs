@@ -39,7 +39,6 @@ public sealed partial class SourceTests
         "service/alarms/OutboxTable.cs",
         "service/alarms/QuietHours.cs",
         "service/doctor/Checklist",
-        "service/doctor/DeviceReasons.cs",
         "service/doctor/Diagnosis",
         "service/doctor/DoctorText.cs",
         "service/doctor/ErrorCauses",
