@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using Agent.Service.Alarms;
 using Agent.Service.Doctor;
 
 namespace Agent.Service;
@@ -39,10 +40,10 @@ public sealed record CommandLine
 
     /// <summary>What <c>--help</c> prints.</summary>
     public static string Help => $"""
-        agent-service [--port N] [--bind ADDRESS] [--data DIR|none] [--key-file FILE]
+        agent-service [--port N] [--bind ADDRESS] [--data DIR|none] [--key-file FILE] [--alarms FILE]
           Serves the heartbeat checker on http://127.0.0.1:N (default {Server.DefaultPort}; 0 takes any free port) and keeps what it
           knows in DIR (default {DefaultFolder}). Any address but a loopback one needs a key of at least {AccessKey.LengthMin} characters:
-          in FILE or in the environment variable {KeyVariable}.
+          in FILE or in the environment variable {KeyVariable}. Alarms are posted to the destinations that the JSON of --alarms names.
         agent-service import FILE [--data DIR]
           Takes in a file of Azure Monitor Connections records or Event Grid events, one JSON object a line or one document.
         {DoctorVerb.Help}
@@ -83,6 +84,11 @@ public sealed record CommandLine
             line = line.With(arguments, ref at);
         }
 
+        if (line.Options is { Alarms: not null, Folder: null })
+        {
+            throw new CommandLineException("--alarms needs a folder: an alarm is told once only if it is kept");
+        }
+
         if (line.Options.Key is null && !IPAddress.IsLoopback(line.Options.Address))
         {
             throw new CommandLineException($"--bind {line.Options.Address} needs a key: --key-file FILE or {KeyVariable}");
@@ -112,6 +118,10 @@ public sealed record CommandLine
             case "--data" when Verb is "serve" or "import":
                 string folder = Value(arguments, ref at);
                 return this with { IsFolderNamed = true, Options = Options with { Folder = folder == "none" ? null : folder } };
+            case "--alarms" when Verb == "serve":
+                return AlarmFile.TryRead(Value(arguments, ref at), out AlarmSettings? alarms, out string problem)
+                    ? this with { Options = Options with { Alarms = alarms } }
+                    : throw new CommandLineException("--alarms: " + problem);
             case "--key-file" when Verb == "serve":
                 return this with { Options = Options with { Key = KeyOf(ReadKey(Value(arguments, ref at)), name) } };
             default:

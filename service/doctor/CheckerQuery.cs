@@ -25,7 +25,7 @@ public sealed class CheckerQuery
         this.key = key;
     }
 
-    /// <summary>The whole verb: takes the options about the checker out of the arguments and gives <see cref="DoctorVerb"/> the rest.</summary>
+    /// <summary>The whole verb: takes the options about the checker for itself and gives <see cref="DoctorVerb"/> the rest.</summary>
     /// <returns>As <see cref="DoctorVerb.RunAsync"/>.</returns>
     public static async Task<int> ExamineAsync(
         IReadOnlyList<string> arguments, Func<string, string?> environment, TextWriter output, TextWriter error,

@@ -32,6 +32,7 @@ public sealed partial class SourceTests
         "service/facts/",
         "service/store/",
         "service/alarms/Alarm.cs",
+        "service/alarms/AlarmNotices.cs",
         "service/alarms/RenewalForecast.cs",
         "service/alarms/Delivery.cs",
         "service/alarms/DeliveryRules.cs",
