@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Net;
+using Agent.Service.Alarms;
+using Agent.Service.Doctor;
 
 namespace Agent.Service;
 
@@ -15,11 +17,14 @@ public sealed record CommandLine
     /// <summary>The environment variable that may hold the key; never an argument, which every user of the machine can see.</summary>
     public const string KeyVariable = "AGENT_SERVICE_KEY";
 
-    /// <summary><c>serve</c>, <c>import</c>, <c>bench</c> or <c>help</c>.</summary>
+    /// <summary><c>serve</c>, <c>import</c>, <c>doctor</c>, <c>bench</c> or <c>help</c>.</summary>
     public string Verb { get; private init; } = "serve";
 
     /// <summary>The file to import.</summary>
     public string File { get; private init; } = "";
+
+    /// <summary>What follows <c>doctor</c>, which reads its own arguments.</summary>
+    public IReadOnlyList<string> Rest { get; private init; } = [];
 
     /// <summary>Whether <c>--data</c> was given.</summary>
     public bool IsFolderNamed { get; private init; }
@@ -35,12 +40,13 @@ public sealed record CommandLine
 
     /// <summary>What <c>--help</c> prints.</summary>
     public static string Help => $"""
-        agent-service [--port N] [--bind ADDRESS] [--data DIR|none] [--key-file FILE]
+        agent-service [--port N] [--bind ADDRESS] [--data DIR|none] [--key-file FILE] [--alarms FILE]
           Serves the heartbeat checker on http://127.0.0.1:N (default {Server.DefaultPort}; 0 takes any free port) and keeps what it
           knows in DIR (default {DefaultFolder}). Any address but a loopback one needs a key of at least {AccessKey.LengthMin} characters:
-          in FILE or in the environment variable {KeyVariable}.
+          in FILE or in the environment variable {KeyVariable}. Alarms are posted to the destinations that the JSON of --alarms names.
         agent-service import FILE [--data DIR]
           Takes in a file of Azure Monitor Connections records or Event Grid events, one JSON object a line or one document.
+        {DoctorVerb.Help}
         agent-service bench [--devices N] [--json]
           Measures this machine: rates, memory, restart; beside Redis where redis-server is installed.
         """;
@@ -57,10 +63,15 @@ public sealed record CommandLine
         if (arguments.Count > 0 && !arguments[0].StartsWith('-'))
         {
             line = line with { Verb = arguments[at++] };
-            if (line.Verb is not ("import" or "bench"))
+            if (line.Verb is not ("import" or "doctor" or "bench"))
             {
-                throw new CommandLineException($"'{line.Verb}' is not a verb: there are import and bench, and none to serve");
+                throw new CommandLineException($"'{line.Verb}' is not a verb: there are import, doctor and bench, and none to serve");
             }
+        }
+
+        if (line.Verb == "doctor" && !arguments.Contains("--help"))
+        {
+            return line with { Rest = [.. arguments.Skip(at)] };
         }
 
         if (line.Verb == "import")
@@ -71,6 +82,11 @@ public sealed record CommandLine
         for (; at < arguments.Count; at++)
         {
             line = line.With(arguments, ref at);
+        }
+
+        if (line.Options is { Alarms: not null, Folder: null })
+        {
+            throw new CommandLineException("--alarms needs a folder: an alarm is told once only if it is kept");
         }
 
         if (line.Options.Key is null && !IPAddress.IsLoopback(line.Options.Address))
@@ -102,6 +118,10 @@ public sealed record CommandLine
             case "--data" when Verb is "serve" or "import":
                 string folder = Value(arguments, ref at);
                 return this with { IsFolderNamed = true, Options = Options with { Folder = folder == "none" ? null : folder } };
+            case "--alarms" when Verb == "serve":
+                return AlarmFile.TryRead(Value(arguments, ref at), out AlarmSettings? alarms, out string problem)
+                    ? this with { Options = Options with { Alarms = alarms } }
+                    : throw new CommandLineException("--alarms: " + problem);
             case "--key-file" when Verb == "serve":
                 return this with { Options = Options with { Key = KeyOf(ReadKey(Value(arguments, ref at)), name) } };
             default:

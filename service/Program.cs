@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Agent.Service;
+using Agent.Service.Doctor;
 
 // Exit codes as everywhere in this project: 0 done, 1 an expectation failed, 2 bad input, 3 the outside world failed.
 CommandLine line;
@@ -20,6 +21,9 @@ switch (line.Verb)
         return 0;
     case "import":
         return ImportVerb.Run(line, Console.Out, Console.Error, TimeProvider.System);
+    case "doctor":
+        return await CheckerQuery.ExamineAsync(
+            line.Rest, Environment.GetEnvironmentVariable, Console.Out, Console.Error, TimeProvider.System, CancellationToken.None);
     case "bench":
         return await BenchVerb.RunAsync(line, Console.Out, Console.Error);
 }
@@ -59,7 +63,7 @@ static WebApplication Build(CommandLine line)
     {
         return Server.Build(line.Options, TimeProvider.System);
     }
-    catch (StoreException taken) when (!line.IsFolderNamed && taken.InnerException is IOException)
+    catch (StoreException taken) when (!line.IsFolderNamed && line.Options.Alarms is null && taken.InnerException is IOException)
     {
         // Nobody asked for this folder, so another checker that has it is no reason not to start.
         Console.Error.WriteLine($"{taken.Message}: this one keeps nothing; --data DIR gives it a folder of its own");

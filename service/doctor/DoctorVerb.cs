@@ -16,12 +16,16 @@ public static class DoctorVerb
     /// <summary>The environment variable that may hold the service connection string.</summary>
     public const string ConnectionVariable = "AGENT_HUB_CONNECTION_STRING";
 
+    private const string Options = "--connection-string, --hub, --port, --https-port, --ca, --checker, --key-file, --json";
+
     /// <summary>What <c>--help</c> prints about it.</summary>
     public const string Help = $"""
-        agent-service doctor DEVICE [--connection-string CS] [--hub HOST] [--port N] [--https-port N] [--ca FILE] [--json]
+        agent-service doctor DEVICE [--connection-string CS] [--hub HOST] [--port N] [--https-port N] [--ca FILE]
+          [--checker URL] [--key-file FILE] [--json]
           Walks the vendor's troubleshooting checklist for one device. The hub's registry is asked when there is a service
           connection string, here or in the environment variable {ConnectionVariable}; ports are tried when a hub is named by it
-          or by --hub. A local hub needs --ca and its own --port and --https-port.
+          or by --hub. A local hub needs --ca and its own --port and --https-port. What the checker knows is asked of the one that
+          runs at URL (default {CheckerQuery.DefaultUrl}), with the key in FILE or in {CommandLine.KeyVariable}.
         """;
 
     /// <summary>Runs it: 0 nothing is wrong, 1 something is, 2 bad input, 3 nothing could be looked at.</summary>
@@ -88,7 +92,7 @@ public static class DoctorVerb
                 "--port" => (read with { MqttPort = Whole(value) }, ""),
                 "--https-port" => (read with { HttpsPort = Whole(value) }, ""),
                 "--ca" => WithRoots(read, value!),
-                _ => (read, $"'{name}' is not understood; allowed are --connection-string, --hub, --port, --https-port, --ca, --json"),
+                _ => (read, $"'{name}' is not understood; allowed are {Options}"),
             };
             connectionText = name == "--connection-string" ? value : connectionText;
         }

@@ -34,7 +34,7 @@ public sealed record AlarmText(long Number, string Kind, string Subject, string 
             Cause = CauseText.NameOf(alarm.Cause),
             Reason = ReasonOf(alarm),
             Devices = alarm.Devices,
-            DeviceReason = DeviceReasons.Of(alarm.DeviceReason),
+            DeviceReason = DeviceReasons.TextOf(alarm.DeviceReason),
         };
     }
 

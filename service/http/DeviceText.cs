@@ -24,6 +24,7 @@ public sealed record DeviceText(string Id, string Status, string Cause, string R
     public int? HubCode { get; init; }
     public string? HubCodeAt { get; init; }
     public string? DeviceReason { get; init; }
+    public int? DeviceReasonCode { get; init; }
     public int? LastGapSeconds { get; init; }
     public string? LastConnect { get; init; }
     public RhythmText? Rhythm { get; init; }
@@ -45,7 +46,8 @@ public sealed record DeviceText(string Id, string Status, string Cause, string R
             HubSaysAt = Moment(view.ConnectionAtMs),
             HubCode = HubCodes.Number(view.HubCode),
             HubCodeAt = Moment(view.HubCodeAtMs),
-            DeviceReason = DeviceReasons.Of(view.DeviceReason),
+            DeviceReason = DeviceReasons.TextOf(view.DeviceReason),
+            DeviceReasonCode = view.DeviceReason == 0 ? null : view.DeviceReason,
             LastGapSeconds = view.DeviceReason == 0 ? null : view.LastGapSeconds,
             LastConnect = Moment(view.LastConnectMs),
             Rhythm = RhythmOf(view),

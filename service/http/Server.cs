@@ -1,3 +1,4 @@
+using Agent.Service.Alarms;
 using Microsoft.Extensions.Logging.Console;
 
 namespace Agent.Service;
@@ -20,13 +21,18 @@ public static class Server
 
     /// <summary>The web application, ready to start; it owns the loop and the store.</summary>
     /// <exception cref="StoreException">The folder cannot be used.</exception>
-    /// <exception cref="ArgumentException">An address outside this machine without a key.</exception>
+    /// <exception cref="ArgumentException">An address outside this machine without a key, or alarms to tell without a folder.</exception>
     public static WebApplication Build(ServiceOptions options, TimeProvider time)
     {
         ArgumentNullException.ThrowIfNull(options);
         if (options.Key is null && !System.Net.IPAddress.IsLoopback(options.Address))
         {
             throw new ArgumentException("anything but a loopback address needs a key", nameof(options));
+        }
+
+        if (options.Alarms is not null && options.Folder is null)
+        {
+            throw new ArgumentException("alarms are told once only with a folder to keep them in", nameof(options));
         }
 
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -43,6 +49,13 @@ public static class Server
         builder.Services.AddRoutingCore();
         var loop = new CheckLoop(options, time);
         builder.Services.AddSingleton(_ => loop); // By a factory, so that the container disposes of it.
+        if (options.Alarms is { } alarms)
+        {
+            // Made after the loop and so disposed of before it.
+            builder.Services.AddSingleton(services => AlarmDispatch.Open(
+                alarms, options.Folder!, loop, time, services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent.Service.Alarms")));
+        }
+
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         // A start that fails is thrown to the caller, which says it in one line.
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical);
@@ -50,11 +63,14 @@ public static class Server
 
         WebApplication application = builder.Build();
         _ = application.Services.GetRequiredService<CheckLoop>();
+        AlarmDispatch? dispatch = OpenDispatch(application);
         var door = new Doorkeeper(options, time);
         application.Use(door.CheckAsync);
         application.UseRouting();
         Map(application, loop, door, time);
+        MapAlarms(application, new AlarmRoutes(dispatch, time));
         application.Lifetime.ApplicationStarted.Register(loop.Run);
+        application.Lifetime.ApplicationStarted.Register(() => dispatch?.Start());
         return application;
     }
 
@@ -70,6 +86,25 @@ public static class Server
         application.MapGet("/alarms", ask.ListAlarms);
         application.MapGet("/healthz", ask.ShowHealth);
         application.MapGet("/openapi.json", ShowDocument);
+    }
+
+    private static void MapAlarms(WebApplication application, AlarmRoutes routes)
+    {
+        application.MapPost("/alarms/{number}/acknowledge", (Delegate)routes.AcknowledgeAsync);
+        application.MapPost("/alarms/test", (Delegate)routes.TestAsync);
+    }
+
+    private static AlarmDispatch? OpenDispatch(WebApplication application)
+    {
+        try
+        {
+            return application.Services.GetService<AlarmDispatch>();
+        }
+        catch (StoreException)
+        {
+            ((IDisposable)application).Dispose(); // The folder is free for whoever is next.
+            throw;
+        }
     }
 
     private static IResult ShowDocument() => Results.Stream(

@@ -1,4 +1,5 @@
 using System.Net;
+using Agent.Service.Alarms;
 
 namespace Agent.Service;
 
@@ -16,6 +17,9 @@ public sealed record ServiceOptions
 
     /// <summary>The folder that survives; null = nothing does.</summary>
     public string? Folder { get; init; }
+
+    /// <summary>Whom to tell of alarms; needs a <see cref="Folder"/>. Null = nobody.</summary>
+    public AlarmSettings? Alarms { get; init; }
 
     /// <summary>How the folder is kept.</summary>
     public StoreOptions Store { get; init; } = new();

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Agent.Core;
+using Agent.Service;
 using Agent.Service.Doctor;
 
 namespace Agent.Tests.Service.Doctor;

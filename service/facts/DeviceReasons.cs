@@ -1,11 +1,12 @@
 using System.Globalization;
 
-namespace Agent.Service.Doctor;
+namespace Agent.Service;
 
 /// <summary>What the numbers of a device's black box mean: the agent sends them with its heartbeat and never reuses one.</summary>
 /// <remarks>
 /// Ranges: 0x10 its own and planned, 0x40 network and TLS, 0x60 refused by the hub, 0x80 trouble of its own. The words are those of
-/// the agent; a test holds the two lists against each other, because this program sees the wire and not the agent's types.
+/// the agent; a test holds the two lists against each other, because this program sees the wire and not the agent's types. It is one
+/// table for answers, alarms and the doctor: two lists of words would drift apart.
 /// </remarks>
 public static class DeviceReasons
 {
@@ -61,4 +62,7 @@ public static class DeviceReasons
         Known.TryGetValue(reason, out (string Text, string Advice) entry)
             ? entry
             : (string.Create(CultureInfo.InvariantCulture, $"unlisted reason 0x{reason:X2}"), "");
+
+    /// <summary>The words alone; null = the device gave no reason.</summary>
+    public static string? TextOf(byte reason) => reason == 0 ? null : Of(reason).Text;
 }
