@@ -43,6 +43,8 @@ public static class Server
         builder.Services.AddRoutingCore();
         var loop = new CheckLoop(options, time);
         builder.Services.AddSingleton(_ => loop); // By a factory, so that the container disposes of it.
+        var page = new LivePage(loop, time);
+        builder.Services.AddHostedService(_ => page);
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         // A start that fails is thrown to the caller, which says it in one line.
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical);
@@ -54,6 +56,7 @@ public static class Server
         application.Use(door.CheckAsync);
         application.UseRouting();
         Map(application, loop, door, time);
+        page.Map(application);
         application.Lifetime.ApplicationStarted.Register(loop.Run);
         return application;
     }
