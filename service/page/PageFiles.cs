@@ -1,6 +1,6 @@
 namespace Agent.Service;
 
-/// <summary>The page itself: three files without a word about any device.</summary>
+/// <summary>The page itself: five files without a word about any device.</summary>
 /// <remarks>
 /// They need no key, so that there is a place to enter one. The policy allows the page its own script, style and requests and nothing
 /// else: no inline script, no foreign address, no frame around it, and no way to turn text into markup (trusted types).

@@ -8,7 +8,7 @@ const STATUSES = ['online', 'renewing', 'late', 'silent', 'flapping', 'unknown',
 const PAGE = 50;
 const SPANS = { hour: 3_600_000, day: 86_400_000 };
 const at = id => document.getElementById(id);
-const state = { span: 'hour', site: '', next: null, device: null, now: '' };
+const state = { span: 'hour', site: '', next: null, device: null, from: null, now: '' };
 
 // ---- asking
 
@@ -108,7 +108,10 @@ function chooser(key, onClick) {
   return button;
 }
 
-const deviceButton = id => chooser(id, () => { location.hash = encodeURIComponent(id); });
+const deviceButton = id => chooser(id, event => {
+  state.from = event.currentTarget.closest('ul, tbody').id;
+  location.hash = encodeURIComponent(id);
+});
 
 function worstRow(device) {
   return row(deviceButton(device.id), statusWord(device.status), moment(device.since, state.now), device.site, device.reason);
@@ -235,8 +238,8 @@ function closeLane() {
   at('lane').hidden = true;
   if (id === null) return;
   // Back to where the reader came from.
-  const from = [...document.querySelectorAll('[data-key]')].find(button => button.dataset.key === id);
-  (from ?? at('find-id')).focus();
+  const buttons = [...document.querySelectorAll('[data-key]')].filter(button => button.dataset.key === id);
+  (buttons.find(button => at(state.from)?.contains(button)) ?? buttons[0] ?? at('find-id')).focus();
 }
 
 function leave() {
