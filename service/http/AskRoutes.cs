@@ -161,7 +161,7 @@ public sealed class AskRoutes(CheckLoop loop, TimeProvider time)
             statusCode: failure is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
     });
 
-    private static bool TryReadWhole(HttpRequest request, string name, int min, int max, int otherwise, out int value)
+    internal static bool TryReadWhole(HttpRequest request, string name, int min, int max, int otherwise, out int value)
     {
         value = otherwise;
         string? text = request.Query[name];
@@ -169,5 +169,5 @@ public sealed class AskRoutes(CheckLoop loop, TimeProvider time)
             || (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value) && value >= min && value <= max);
     }
 
-    private static IResult Line(int status, string text) => Results.Text(text + "\n", "text/plain", statusCode: status);
+    internal static IResult Line(int status, string text) => Results.Text(text + "\n", "text/plain", statusCode: status);
 }

@@ -56,6 +56,8 @@ public static class Server
                 alarms, options.Folder!, loop, time, services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent.Service.Alarms")));
         }
 
+        var page = new LivePage(loop, time);
+        builder.Services.AddHostedService(_ => page);
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         // A start that fails is thrown to the caller, which says it in one line.
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical);
@@ -69,6 +71,7 @@ public static class Server
         application.UseRouting();
         Map(application, loop, door, time);
         MapAlarms(application, new AlarmRoutes(dispatch, time));
+        page.Map(application);
         application.Lifetime.ApplicationStarted.Register(loop.Run);
         application.Lifetime.ApplicationStarted.Register(() => dispatch?.Start());
         return application;

@@ -1,0 +1,93 @@
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Agent.Service;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Agent.Tests.Service.Page;
+
+/// <summary>A service whose clock stands where the test puts it, while its timers run.</summary>
+internal sealed class PageRig : IAsyncDisposable
+{
+    public const string Key = "a key of more than sixteen characters";
+
+    private readonly SetClock clock;
+
+    private PageRig(WebApplication application, SetClock clock)
+    {
+        Application = application;
+        this.clock = clock;
+    }
+
+    public WebApplication Application { get; }
+
+    public HttpClient Client { get; } = new();
+
+    public string Address => Application.Urls.First() + "/";
+
+    public static async Task<PageRig> StartAsync(bool isKeyAsked = false)
+    {
+        var clock = new SetClock();
+        var options = new ServiceOptions { Port = 0, Liveness = Told.Settings, Key = isKeyAsked ? AccessKey.Of(Key) : null };
+        var rig = new PageRig(Server.Build(options, clock), clock);
+        await rig.Application.StartAsync();
+        rig.Client.BaseAddress = new Uri(rig.Address);
+        return rig;
+    }
+
+    public void MoveTo(double secondsFromStart) => clock.Seconds = secondsFromStart;
+
+    public async Task PostAsync(params string[] events)
+    {
+        using var body = new StringContent("[" + string.Join(",", events) + "]", Encoding.UTF8, "application/json");
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/events") { Content = body };
+        request.Headers.Add("x-agent-key", Key);
+        using HttpResponseMessage answer = await Client.SendAsync(request);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    /// <summary>Heartbeats of many devices, past HTTP: what is tested is the page and not the way in.</summary>
+    public async Task BeatAsync(int devices, Func<int, (string Id, int Interval, string? Site)> of)
+    {
+        var batch = new FactBatch();
+        for (int i = 0; i < devices; i++)
+        {
+            (string id, int interval, string? site) = of(i);
+            ref Fact fact = ref batch.Add(FactKind.Heartbeat, Encoding.ASCII.GetBytes(id), HubMessages.StartMs);
+            fact.Number = 1;
+            fact.IntervalSeconds = interval;
+            if (site is not null)
+            {
+                batch.SetSite(ref fact, site);
+            }
+        }
+
+        CheckLoop loop = Application.Services.GetRequiredService<CheckLoop>();
+        Assert.Null(await loop.TakeAsync(batch, TimeSpan.FromMinutes(10)));
+    }
+
+    public async Task<JsonElement> GetAsync(string path)
+    {
+        using JsonDocument document = JsonDocument.Parse(await Client.GetStringAsync(path));
+        return document.RootElement.Clone();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        await Application.DisposeAsync();
+    }
+
+    private sealed class SetClock : TimeProvider
+    {
+        private long ticks;
+
+        public double Seconds
+        {
+            set => Interlocked.Exchange(ref ticks, TimeSpan.FromSeconds(value).Ticks);
+        }
+
+        public override DateTimeOffset GetUtcNow() => HubMessages.Start.AddTicks(Interlocked.Read(ref ticks));
+    }
+}
