@@ -2,7 +2,6 @@
 // names of sites come from devices, and devices may be hostile.
 
 const SVG = 'http://www.w3.org/2000/svg';
-const WIDTH = 900;
 
 /** An element with attributes, text and children. */
 export function make(name, attributes = {}, ...children) {
@@ -26,21 +25,21 @@ export function moment(text, now) {
 }
 
 /** A stacked chart of some statuses over time; its scale is its own, so that ten silent ones show beside a hundred thousand. */
-export function fleetChart(title, fleet, statuses, spanMs) {
+export function fleetChart(title, fleet, statuses, spanMs, width) {
   const height = 90;
   const end = Date.parse(fleet.now);
   const indexes = statuses.map(status => fleet.statuses.indexOf(status));
   const sums = fleet.samples.map(sample => indexes.reduce((sum, index) => sum + sample.counts[index], 0));
   const top = Math.max(1, ...sums);
-  const step = Math.max(1, WIDTH * fleet.stepSeconds * 1000 / spanMs);
+  const step = Math.max(1, width * fleet.stepSeconds * 1000 / spanMs);
   const last = sums.length > 0 ? sums[sums.length - 1] : 0;
   const chart = draw('svg', {
-    viewBox: `0 0 ${WIDTH} ${height + 16}`, role: 'img',
+    viewBox: `0 0 ${width} ${height + 16}`, role: 'img',
     'aria-label': `${title} over the last ${spanMs > 3_600_000 ? 'day' : 'hour'}: now ${last}, at most ${top}`,
   });
-  chart.append(draw('line', { x1: 0, x2: WIDTH, y1: height, y2: height, class: 'rule' }));
+  chart.append(draw('line', { x1: 0, x2: width, y1: height, y2: height, class: 'rule' }));
   for (const sample of fleet.samples) {
-    const x = WIDTH - (end - Date.parse(sample.at)) * WIDTH / spanMs - step;
+    const x = width - (end - Date.parse(sample.at)) * width / spanMs - step;
     let y = height;
     statuses.forEach((status, i) => {
       const tall = sample.counts[indexes[i]] * (height - 14) / top;
@@ -53,7 +52,7 @@ export function fleetChart(title, fleet, statuses, spanMs) {
   chart.append(
     draw('text', { x: 2, y: 11 }, `${title}, at most ${top}`),
     draw('text', { x: 2, y: height + 13 }, moment(new Date(end - spanMs).toISOString(), fleet.now)),
-    draw('text', { x: WIDTH - 2, y: height + 13, 'text-anchor': 'end' }, `${moment(fleet.now, fleet.now)} UTC`));
+    draw('text', { x: width - 2, y: height + 13, 'text-anchor': 'end' }, `${moment(fleet.now, fleet.now)} UTC`));
   return chart;
 }
 
@@ -66,21 +65,21 @@ const LANES = [
 ];
 
 /** The swim-lane of one device: from its oldest remembered event, but at most a day, until now. */
-export function laneChart(history) {
+export function laneChart(history, width) {
   const left = 90;
   const lane = 30;
   const end = Date.parse(history.now);
   const moments = [...history.changes, ...history.marks].map(event => Date.parse(event.at)).filter(at => at > end - 86_400_000);
   const start = Math.min(end - 60_000, ...moments);
-  const xOf = at => left + Math.max(0, Math.min(1, (at - start) / (end - start))) * (WIDTH - left - 10);
+  const xOf = at => left + Math.max(0, Math.min(1, (at - start) / (end - start))) * (width - left - 10);
   const height = LANES.length * lane;
   const chart = draw('svg', {
-    viewBox: `0 0 ${WIDTH} ${height + 18}`, role: 'img',
+    viewBox: `0 0 ${width} ${height + 18}`, role: 'img',
     'aria-label': `${history.device.id}: ${history.changes.length} changes of status, ${history.marks.length} marks; the table below has them all`,
   });
   LANES.forEach(([name], i) => chart.append(
     draw('text', { x: 0, y: i * lane + 19 }, name),
-    draw('line', { x1: left, x2: WIDTH, y1: (i + 1) * lane, y2: (i + 1) * lane, class: 'rule' })));
+    draw('line', { x1: left, x2: width, y1: (i + 1) * lane, y2: (i + 1) * lane, class: 'rule' })));
   bars(history, start, end).forEach(bar => chart.append(draw('rect', {
     x: xOf(bar.from).toFixed(1), y: 5, width: Math.max(1.5, xOf(bar.to) - xOf(bar.from)).toFixed(1), height: lane - 10, class: bar.status,
   }, draw('title', {}, bar.title))));
@@ -91,7 +90,7 @@ export function laneChart(history) {
   }
   chart.append(
     draw('text', { x: left, y: height + 14 }, moment(new Date(start).toISOString(), history.now)),
-    draw('text', { x: WIDTH - 2, y: height + 14, 'text-anchor': 'end' }, `${moment(history.now, history.now)} UTC`));
+    draw('text', { x: width - 2, y: height + 14, 'text-anchor': 'end' }, `${moment(history.now, history.now)} UTC`));
   return chart;
 }
 

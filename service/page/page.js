@@ -74,12 +74,16 @@ function showTotals(totals) {
   at('worst-count').textContent = (totals.silent + totals.flapping + totals.late).toLocaleString('en');
 }
 
+/** Charts are drawn as wide as their place, so that their text keeps its size. */
+const wide = (id, least) => Math.max(least, Math.round(at(id).clientWidth));
+
 const loadFleet = calm(async () => {
   const fleet = await ask(`fleet?span=${state.span}`);
   showTotals(fleet.totals);
   at('fleet-charts').replaceChildren(
-    fleetChart('Silent, flapping, late, renewing', fleet, ['silent', 'flapping', 'late', 'renewing'], SPANS[state.span]),
-    fleetChart('Online', fleet, ['online'], SPANS[state.span]));
+    fleetChart('Silent, flapping, late, renewing', fleet, ['silent', 'flapping', 'late', 'renewing'], SPANS[state.span],
+      wide('fleet-charts', 200)),
+    fleetChart('Online', fleet, ['online'], SPANS[state.span], wide('fleet-charts', 200)));
 });
 
 for (const span of Object.keys(SPANS)) {
@@ -197,7 +201,7 @@ const loadLane = calm(async () => {
   const { device } = history;
   at('lane-title').replaceChildren(device.id, ' ', statusWord(device.status));
   at('lane-why').textContent = device.reason;
-  at('lane-chart').replaceChildren(laneChart(history));
+  at('lane-chart').replaceChildren(laneChart(history, wide('lane-chart', 640)));
   at('lane-key').textContent = history.changesKeptSince
     ? `Changes of status before ${moment(history.changesKeptSince, history.now)} are forgotten; heartbeats are noted while somebody looks.`
     : 'Heartbeats are noted from the moment somebody looks; the last connects are known from before.';
@@ -285,6 +289,7 @@ function onEvent({ name, data }) {
   } else if (name === 'alarms') {
     loadAlarms();
   } else if (name === 'changes') {
+    loadFleet();
     loadWorst();
     loadSites();
     if (news.more > 0 || news.changes.some(change => change.device === state.device)) loadLane();

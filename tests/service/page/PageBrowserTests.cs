@@ -81,9 +81,11 @@ public sealed class PageBrowserTests : IAsyncLifetime
     public async Task A_hundred_thousand_devices_are_one_page_of_rows_and_one_request()
     {
         await rig.BeatAsync(100_000, i => ($"device-{i:d6}", i % 2 == 0 ? 60 : 7200, $"site-{i % 100:d2}"));
+        rig.MoveTo(75);
+        await rig.GetAsync("/alarms"); // Half of the fleet is late at once, by which the checker knows that it is not each of them.
         rig.MoveTo(131);
-        await rig.GetAsync("/devices?limit=1"); // Not until everybody was judged, so that the count of requests is the page's own.
-        await Task.Delay(600);
+        await rig.GetAsync("/alarms");
+        await Task.Delay(600); // The page comes after the news of it, so that what it asks is asked once.
 
         IPage page = await OpenAsync();
         await Is(page, "[data-total=total] b").ToHaveTextAsync("100,000");
