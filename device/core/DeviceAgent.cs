@@ -92,7 +92,7 @@ namespace Agent.Core
 
         /// <summary>Share of the running time with a connection, all runs together, in thousandths; 1000 before any.</summary>
         public int ConnectedPerMille =>
-            record.ExpectedMs < 1000 ? 1000 : (int)(record.ConnectedMs / (record.ExpectedMs / 1000));
+            record.ExpectedMs <= 0 ? 1000 : (int)(record.ConnectedMs * 1000 / record.ExpectedMs);
 
         /// <summary>When OnWake wants to be called; long.MaxValue = only events matter.</summary>
         public long NextWakeMs

@@ -168,6 +168,6 @@ public sealed class PageRoutes(CheckLoop loop, LivePage page)
         MarkKind.HubCode => HubCodes.Number(mark.Number) is int code
             ? $"the hub logged {code}: {CauseText.SentenceOf(HubCodes.CauseOf(mark.Number))}"
             : mark.Number == HubCodes.Clean ? "the hub logged a clean disconnect" : "the hub logged an error that is not in this program's list",
-        _ => $"the device says: {DeviceReasons.Of(mark.Number)}; it was away {mark.GapSeconds} s",
+        _ => $"the device says: {DeviceReasons.Of(mark.Number).Text}; it was away {mark.GapSeconds} s",
     };
 }

@@ -77,7 +77,7 @@ public sealed class PageRouteTests
             ["connect", "heartbeat", "heartbeat", "told"],
             lane.GetProperty("marks").EnumerateArray().Select(mark => mark.GetProperty("kind").GetString()));
         Assert.Equal(
-            "the device says: its watchdog restarted it; it was away 70 s",
+            "the device says: watchdog; it was away 70 s",
             lane.GetProperty("marks")[3].GetProperty("text").GetString());
         using HttpResponseMessage nobody = await rig.Client.GetAsync("/devices/nobody/history");
         Assert.Equal(HttpStatusCode.NotFound, nobody.StatusCode);
