@@ -5,8 +5,8 @@ namespace Agent.Service;
 /// <summary>Who may ask, and how much at once.</summary>
 /// <remarks>
 /// Without a key only this machine is served, and only under a loopback name: otherwise a page in a browser here could reach the
-/// checker through a name of its own that resolves to 127.0.0.1. With a key, everything but <c>/healthz</c> and the page's own files needs it.
-/// Bounds are for all callers together: behind a proxy they have one address.
+/// checker through a name of its own that resolves to 127.0.0.1. With a key, everything but <c>/healthz</c> and the page's own files
+/// needs it. Bounds are for all callers together: behind a proxy they have one address.
 /// </remarks>
 public sealed class Doorkeeper(ServiceOptions options, TimeProvider time)
 {

@@ -59,7 +59,7 @@ public sealed class LiveFeed(long life)
         wake.SetResult();
     }
 
-    /// <summary>Where a listener goes on, and what it is sent first: nothing if it missed nothing, else the word to load everything.</summary>
+    /// <summary>Where a listener goes on, and what it is sent first: to load everything, unless it missed nothing.</summary>
     /// <param name="lastEventId">What it says it saw last; hostile.</param>
     public (long Next, byte[] Greeting) Start(string? lastEventId)
     {

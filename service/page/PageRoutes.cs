@@ -42,7 +42,8 @@ public sealed class PageRoutes(CheckLoop loop, LivePage page)
         if (!AskRoutes.TryReadWhole(request, "from", 0, int.MaxValue, 0, out int from)
             || !AskRoutes.TryReadWhole(request, "limit", 1, AskRoutes.PageMax, PageDefault, out int limit))
         {
-            return AskRoutes.Line(StatusCodes.Status400BadRequest, $"from and limit must be whole numbers, limit from 1 to {AskRoutes.PageMax}");
+            return AskRoutes.Line(
+                StatusCodes.Status400BadRequest, $"from and limit must be whole numbers, limit from 1 to {AskRoutes.PageMax}");
         }
 
         return loop.Ask((checker, nowMs) =>
@@ -109,7 +110,9 @@ public sealed class PageRoutes(CheckLoop loop, LivePage page)
             changesKeptSince = DeviceText.Moment(sinceMs),
             device = DeviceText.From(checker.At(row, nowMs), nowMs),
             changes = changes.Select(change => ChangeText.Of(change, null)).ToArray(),
-            marks = marks.Select(mark => new { at = DeviceText.Moment(mark.AtMs), kind = NameOf(mark.Kind), text = TextOf(mark) }).ToArray(),
+            marks = marks
+                .Select(mark => new { at = DeviceText.Moment(mark.AtMs), kind = NameOf(mark.Kind), text = TextOf(mark) })
+                .ToArray(),
         });
     });
 
@@ -167,7 +170,8 @@ public sealed class PageRoutes(CheckLoop loop, LivePage page)
         MarkKind.Renewal => "its announced token renewal",
         MarkKind.HubCode => HubCodes.Number(mark.Number) is int code
             ? $"the hub logged {code}: {CauseText.SentenceOf(HubCodes.CauseOf(mark.Number))}"
-            : mark.Number == HubCodes.Clean ? "the hub logged a clean disconnect" : "the hub logged an error that is not in this program's list",
+            : mark.Number == HubCodes.Clean ? "the hub logged a clean disconnect"
+            : "the hub logged an error that is not in this program's list",
         _ => $"the device says: {DeviceReasons.Of(mark.Number).Text}; it was away {mark.GapSeconds} s",
     };
 }

@@ -50,7 +50,8 @@ public sealed class ServiceOrdersTests
         TokenSettings before = await agent.AskAsync(core => core.Session.Settings);
 
         long version = await service.ChangeAsync(
-            """{"token":{"lifetimeSeconds":5,"renewMode":"sometimes"},"keepAliveSeconds":"a lot","heartbeats":1,"heartbeat":{"intervalSeconds":7}}""");
+            """{"token":{"lifetimeSeconds":5,"renewMode":"sometimes"},"keepAliveSeconds":"a lot","""
+            + "\"heartbeats\":1,\"heartbeat\":{\"intervalSeconds\":7}}");
         JsonElement told = await service.AcknowledgedAsync(400, version);
         string description = told.GetProperty("ad").GetString()!;
         Assert.StartsWith("refused: ", description, StringComparison.Ordinal);

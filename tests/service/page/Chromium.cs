@@ -8,6 +8,7 @@ internal static class Chromium
 
     /// <summary>Where it is; null = nowhere.</summary>
     public static string? Path { get; } = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(System.IO.Path.PathSeparator)
-        .SelectMany(folder => new[] { "chromium", "chromium-browser", "google-chrome" }.Select(name => System.IO.Path.Combine(folder, name)))
+        .SelectMany(folder => new[] { "chromium", "chromium-browser", "google-chrome" }
+            .Select(name => System.IO.Path.Combine(folder, name)))
         .FirstOrDefault(File.Exists);
 }

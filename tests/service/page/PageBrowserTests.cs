@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.Playwright;
 
 namespace Agent.Tests.Service.Page;
@@ -126,7 +125,9 @@ public sealed class PageBrowserTests : IAsyncLifetime
         await rig.PostAsync(
             HubMessages.Connection("a%2b?#(1)", false, 91, 2),
             HubMessages.Connection("a%2b?#(1)", true, 92, 3),
-            HubMessages.Telemetry("a%2b?#(1)", 94, """{"type":"heartbeat","seq":"3","interval":"60","renewal":"3000","reason":"16","lastGap":"1"}"""));
+            HubMessages.Telemetry("a%2b?#(1)", 94, """
+                {"type":"heartbeat","seq":"3","interval":"60","renewal":"3000","reason":"16","down":"1"}
+                """));
         await Is(page, "#lane-title .status").ToHaveTextAsync("online");
         rig.MoveTo(300);
         await Is(page, "#lane-title .status").ToHaveTextAsync("silent");
@@ -137,7 +138,7 @@ public sealed class PageBrowserTests : IAsyncLifetime
         Assert.InRange(await page.Locator("#lane-chart svg line.heartbeat").CountAsync(), 2, 3);
         await Is(page, "#lane-chart svg rect.renewing").ToHaveCountAsync(1);
         await Is(page, "#lane-chart svg rect.silent").ToHaveCountAsync(1);
-        await Is(page, "#lane-rows").ToContainTextAsync("the device says: it renewed its token; it was away 1 s");
+        await Is(page, "#lane-rows").ToContainTextAsync("the device says: planned renewal; it was away 1 s");
         await Is(page, "#lane-why").ToContainTextAsync("no word from the hub");
         await ShotAsync(page, "device-lane");
 
@@ -250,7 +251,11 @@ public sealed class PageBrowserTests : IAsyncLifetime
     private async Task<IPage> OpenAsync(string hash = "", int width = 1200, bool isKeyAsked = false)
     {
         Assert.SkipWhen(browser is null, Chromium.WhyNot);
-        IPage page = await browser!.NewPageAsync(new() { ViewportSize = new() { Width = width, Height = 800 }, ReducedMotion = ReducedMotion.Reduce });
+        IPage page = await browser!.NewPageAsync(new()
+        {
+            ViewportSize = new() { Width = width, Height = 800 },
+            ReducedMotion = ReducedMotion.Reduce,
+        });
         page.SetDefaultTimeout(15_000);
         page.Request += (_, request) => requests.Add(request.Url);
         page.Console += (_, line) => complaints.Add(line.Text);
@@ -265,6 +270,6 @@ public sealed class PageBrowserTests : IAsyncLifetime
         string folder = System.IO.Path.Combine(Repo.Repository.Root, "out", "tests", "screenshots");
         string file = System.IO.Path.Combine(folder, name + ".png");
         byte[] picture = await page.ScreenshotAsync(new() { Path = file, FullPage = true });
-        Assert.True(picture.Length > 5_000, string.Create(CultureInfo.InvariantCulture, $"{file} has {picture.Length} bytes: an empty picture"));
+        Assert.True(picture.Length > 5_000, $"{file} has {picture.Length} bytes: an empty picture");
     }
 }

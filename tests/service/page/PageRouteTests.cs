@@ -65,7 +65,7 @@ public sealed class PageRouteTests
         rig.MoveTo(130);
         await rig.GetAsync("/devices/a/history");
         await rig.PostAsync(HubMessages.Telemetry(
-            "a", 130, """{ "type":"heartbeat","seq":"2","interval":"60","reason":"128","lastGap":"70" }"""));
+            "a", 130, """{ "type":"heartbeat","seq":"2","interval":"60","reason":"128","down":"70" }"""));
 
         JsonElement lane = await rig.GetAsync("/devices/a/history");
 
@@ -201,7 +201,7 @@ public sealed class PageRouteTests
 
         if (value.ValueKind == JsonValueKind.Array)
         {
-            Assert.True(place.EndsWith("marks", StringComparison.Ordinal) || value.GetArrayLength() > 0, place + " is empty: nothing is compared");
+            Assert.True(value.GetArrayLength() > 0, place + " is empty: nothing is compared");
             foreach (JsonElement item in value.EnumerateArray().Take(1))
             {
                 AssertSame(schemas, schema.GetProperty("items"), item, place + "[]");
@@ -209,12 +209,13 @@ public sealed class PageRouteTests
         }
         else if (value.ValueKind == JsonValueKind.Object)
         {
+            JsonElement named = schema.GetProperty("properties");
             Assert.Equal(
-                schema.GetProperty("properties").EnumerateObject().Select(property => $"{place}.{property.Name}").Order(StringComparer.Ordinal),
+                named.EnumerateObject().Select(property => $"{place}.{property.Name}").Order(StringComparer.Ordinal),
                 value.EnumerateObject().Select(property => $"{place}.{property.Name}").Order(StringComparer.Ordinal));
             foreach (JsonProperty property in value.EnumerateObject())
             {
-                AssertSame(schemas, schema.GetProperty("properties").GetProperty(property.Name), property.Value, $"{place}.{property.Name}");
+                AssertSame(schemas, named.GetProperty(property.Name), property.Value, $"{place}.{property.Name}");
             }
         }
     }
