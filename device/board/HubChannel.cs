@@ -24,6 +24,7 @@ namespace Agent.Board
         private readonly string host;
         private readonly int port;
         private readonly X509Certificate roots;
+        private readonly object sending = new object();
         private IPAddress address;
         private Socket socket;
         private SslStream tls;
@@ -127,10 +128,22 @@ namespace Agent.Board
             }
         }
 
+        /// <summary>Writes the buffer whole.</summary>
         public int Send(byte[] buffer)
         {
-            tls.Write(buffer, 0, buffer.Length);
-            return buffer.Length;
+            lock (sending)
+            {
+                try
+                {
+                    tls.Write(buffer, 0, buffer.Length);
+                    return buffer.Length;
+                }
+                catch (SocketException fault)
+                {
+                    NoteFault(fault);
+                    throw;
+                }
+            }
         }
 
         /// <summary>Fills the buffer, or answers 0 when the connection has ended.</summary>
@@ -145,7 +158,7 @@ namespace Agent.Board
                     int read = stream.Read(buffer, have, buffer.Length - have);
                     if (read <= 0)
                     {
-                        NoteEnd(LinkEnd.Closed, 0);
+                        NoteClosed();
                         return 0;
                     }
 
@@ -155,8 +168,7 @@ namespace Agent.Board
             }
             catch (SocketException fault)
             {
-                bool reset = fault.ErrorCode == (int)SocketError.ConnectionReset;
-                NoteEnd(reset ? LinkEnd.Reset : LinkEnd.Unknown, fault.ErrorCode);
+                NoteFault(fault);
                 throw;
             }
 
@@ -211,6 +223,22 @@ namespace Agent.Board
             {
                 // Already gone.
             }
+        }
+
+        /// <summary>Notes an end without a number, unless a send that is under way has the number.</summary>
+        /// <remarks>A socket tells its error once, to whoever asks first; the other side of it reads a plain end of the stream.</remarks>
+        private void NoteClosed()
+        {
+            lock (sending)
+            {
+                NoteEnd(LinkEnd.Closed, 0);
+            }
+        }
+
+        private void NoteFault(SocketException fault)
+        {
+            bool reset = fault.ErrorCode == (int)SocketError.ConnectionReset;
+            NoteEnd(reset ? LinkEnd.Reset : LinkEnd.Unknown, fault.ErrorCode);
         }
 
         private void NoteEnd(LinkEnd end, int errorCode)

@@ -30,7 +30,6 @@ internal sealed class PortableLink : ITransport
     private volatile Task writing = Task.CompletedTask;
     private ITimer? linger;
     private int lingerArmed;
-    private int dropped;
 
     public PortableLink(Socket socket, Session session, TimeSpan closeLinger, TimeProvider time)
     {
@@ -144,21 +143,8 @@ internal sealed class PortableLink : ITransport
     /// <summary>Closes the socket under everything at once, with a reset. Whoever waits in it gets an exception.</summary>
     public void Drop()
     {
-        if (Interlocked.Exchange(ref dropped, 1) != 0)
-        {
-            return;
-        }
-
-        try
-        {
-            socket.LingerState = new LingerOption(true, 0);
-        }
-        catch (Exception gone) when (gone is SocketException or ObjectDisposedException)
-        {
-            // No longer connected: nothing left to reset.
-        }
-
-        socket.Dispose();
+        // Whichever of two callers comes first must already mean it: a graceful Dispose in between would send FIN instead.
+        socket.Close(timeout: 0);
     }
 
     /// <summary>Names what an exception of socket or TLS stream means for an established connection.</summary>
@@ -218,8 +204,11 @@ internal sealed class PortableLink : ITransport
         {
             Drop();
         }
+        else
+        {
+            socket.Dispose();
+        }
 
-        socket.Dispose();
         await writing.ConfigureAwait(false);
         session.DropOutbound();
         if (linger is { } armed)
