@@ -140,7 +140,13 @@ namespace Agent.Board
                 }
                 catch (SocketException fault)
                 {
-                    NoteFault(fault);
+                    // A socket tells why it broke once, to whoever asks first. Any other number (not connected, shut down) only
+                    // says that the reader was first: it is the reader's to tell.
+                    if (fault.ErrorCode == (int)SocketError.ConnectionReset)
+                    {
+                        NoteEnd(LinkEnd.Reset, fault.ErrorCode);
+                    }
+
                     throw;
                 }
             }
@@ -168,7 +174,8 @@ namespace Agent.Board
             }
             catch (SocketException fault)
             {
-                NoteFault(fault);
+                bool reset = fault.ErrorCode == (int)SocketError.ConnectionReset;
+                NoteEnd(reset ? LinkEnd.Reset : LinkEnd.Unknown, fault.ErrorCode);
                 throw;
             }
 
@@ -225,20 +232,13 @@ namespace Agent.Board
             }
         }
 
-        /// <summary>Notes an end without a number, unless a send that is under way has the number.</summary>
-        /// <remarks>A socket tells its error once, to whoever asks first; the other side of it reads a plain end of the stream.</remarks>
+        /// <summary>Notes an end without a number, unless a send under way was told the number instead.</summary>
         private void NoteClosed()
         {
             lock (sending)
             {
                 NoteEnd(LinkEnd.Closed, 0);
             }
-        }
-
-        private void NoteFault(SocketException fault)
-        {
-            bool reset = fault.ErrorCode == (int)SocketError.ConnectionReset;
-            NoteEnd(reset ? LinkEnd.Reset : LinkEnd.Unknown, fault.ErrorCode);
         }
 
         private void NoteEnd(LinkEnd end, int errorCode)
