@@ -40,7 +40,7 @@ public sealed class AgentMemoryTests
         AgentRig rig = new AgentRig(Build.Settings(lifetime: 60, spread: 0, heartbeat: 0)).Start().RunFor(600_000);
         DeviceAgent agent = rig.Agent;
         long ms = rig.Ms;
-        long perWake = AllocatedBy(() =>
+        long perWake = Allocations.Of(() =>
         {
             for (int i = 0; i < 100; i++)
             {
@@ -50,12 +50,5 @@ public sealed class AgentMemoryTests
             }
         }) / 100;
         Assert.Equal(0, perWake);
-    }
-
-    private static long AllocatedBy(Action action)
-    {
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        action();
-        return GC.GetAllocatedBytesForCurrentThread() - before;
     }
 }

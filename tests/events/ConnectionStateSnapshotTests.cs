@@ -233,12 +233,10 @@ public sealed class ConnectionStateSnapshotTests
         Assert.Equal(8, ConnectionStateSnapshot.BytesPerDevice);
         var snapshot = new ConnectionStateSnapshot(0, Devices);
         Minutes(snapshot, 0, Devices);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        int seen = Minutes(snapshot, Minute, Devices);
-        long after = GC.GetAllocatedBytesForCurrentThread();
-
+        long at = 0;
+        int seen = 0;
+        Assert.Equal(0, Allocations.Of(() => seen = Minutes(snapshot, at += Minute, Devices)));
         Assert.Equal(Devices, seen);
-        Assert.Equal(before, after);
     }
 
     private static int Minutes(ConnectionStateSnapshot snapshot, long atMs, int devices)

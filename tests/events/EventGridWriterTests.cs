@@ -259,14 +259,14 @@ public sealed class EventGridWriterTests
         using var writer = new EventGridWriter(schema, "hub1");
         var output = new ArrayBufferWriter<byte>(1 << 20);
         WriteEach(writer, output);
-        output.ResetWrittenCount();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 100; i++)
+        Assert.Equal(0, Allocations.Of(() =>
         {
-            WriteEach(writer, output);
-        }
-
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+            output.ResetWrittenCount();
+            for (int i = 0; i < 100; i++)
+            {
+                WriteEach(writer, output);
+            }
+        }));
     }
 
     [Fact]

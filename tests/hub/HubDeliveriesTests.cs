@@ -97,7 +97,7 @@ public sealed class HubDeliveriesTests
         Assert.Equal(SubscriptionState.Succeeded, delivery.State);
     }
 
-    /// <summary>A clock that jumps while an answer is on its way, of either webhook, makes it late, and the delivery a second one.</summary>
+    /// <summary>A clock that jumps while an answer is on its way makes it late, and the delivery a second one.</summary>
     private static Task SettleAsync(HubServer hub, long events, long records) =>
         HubRig.WaitAsync(
             () => hub.Events!.Events!.Counts.Delivered == events && hub.Events.Logs!.Counts.Delivered == records, seconds: 10);

@@ -136,14 +136,14 @@ public sealed class HubMetricsTests
     {
         metrics.CountEach(PerMessage);
         metrics.Measure(HubMetric.DeviceDataUsage, 9);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++)
+        Assert.Equal(0, Allocations.Of(() =>
         {
-            metrics.CountEach(PerMessage);
-            metrics.Measure(HubMetric.DeviceDataUsage, i);
-        }
-
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+            for (int i = 0; i < 1000; i++)
+            {
+                metrics.CountEach(PerMessage);
+                metrics.Measure(HubMetric.DeviceDataUsage, i);
+            }
+        }));
     }
 
     // Shape and the treatment of empty minutes: the example of the vendor's specification (azure-rest-api-specs, Microsoft.Insights

@@ -117,13 +117,13 @@ public sealed class SasVerifierTests
     {
         byte[] token = Encoding.UTF8.GetBytes(Golden("primary"));
         SasVerifier.VerifyDevice(token, Registry, Device);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 1000; i++)
+        Assert.Equal(0, Allocations.Of(() =>
         {
-            SasVerifier.VerifyDevice(token, Registry, Device);
-        }
-
-        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1000);
+            for (int i = 0; i < 1000; i++)
+            {
+                SasVerifier.VerifyDevice(token, Registry, Device);
+            }
+        }));
     }
 
     private static string Golden(string name) =>
