@@ -21,18 +21,42 @@ internal sealed class RecordParser
     private byte[] propertiesText = new byte[4096];
     private byte[] plainText = new byte[4096];
 
+    private static readonly (byte[] Name, Field Field)[] RecordFields =
+    [
+        ("operationName"u8.ToArray(), Field.Operation),
+        ("category"u8.ToArray(), Field.Category),
+        ("level"u8.ToArray(), Field.Level),
+        ("resultType"u8.ToArray(), Field.ResultType),
+        ("resultDescription"u8.ToArray(), Field.ResultDescription),
+    ];
+
+    private static readonly (byte[] Name, Field Field)[] PropertyFields =
+    [
+        ("deviceId"u8.ToArray(), Field.Device),
+        ("sdkVersion"u8.ToArray(), Field.Sdk),
+        ("protocol"u8.ToArray(), Field.Protocol),
+        ("authType"u8.ToArray(), Field.AuthType),
+        ("maskedIpAddress"u8.ToArray(), Field.Address),
+        ("errorMessage"u8.ToArray(), Field.ErrorMessage),
+    ];
+
+    private readonly string?[] texts = new string?[(int)Field.ErrorMessage + 1];
     private DateTime? time;
-    private string? operation;
-    private string? category;
-    private string? level;
-    private string? resultType;
-    private string? resultDescription;
-    private string? device;
-    private string? sdk;
-    private string? protocol;
-    private string? authType;
-    private string? address;
-    private string? errorMessage;
+
+    private enum Field
+    {
+        Operation,
+        Category,
+        Level,
+        ResultType,
+        ResultDescription,
+        Device,
+        Sdk,
+        Protocol,
+        AuthType,
+        Address,
+        ErrorMessage,
+    }
 
     /// <summary>True: the record is understood; <paramref name="entry"/> is null when it is of another category.</summary>
     public bool TryParse(ReadOnlySpan<byte> record, out ConnectionsEntry? entry, [NotNullWhen(false)] out string? problem)
@@ -62,6 +86,8 @@ internal sealed class RecordParser
             return false;
         }
 
+        string? operation = Get(Field.Operation);
+        string? category = Get(Field.Category);
         bool isOurs = category is null ? operation is "deviceConnect" or "deviceDisconnect" : category == "Connections";
         if (!isOurs && category is not null)
         {
@@ -71,7 +97,7 @@ internal sealed class RecordParser
         problem = !isOurs ? "no category and no operation of a connection"
             : time is null ? "time is missing or not a date"
             : operation is null ? "operationName is missing"
-            : string.IsNullOrEmpty(device) ? "properties name no deviceId"
+            : string.IsNullOrEmpty(Get(Field.Device)) ? "properties name no deviceId"
             : null;
         if (problem is not null)
         {
@@ -84,28 +110,37 @@ internal sealed class RecordParser
 
     private ConnectionsEntry Build()
     {
-        string? code = resultType is "" or "0" ? null : resultType;
+        string? code = Get(Field.ResultType) is "" or "0" ? null : Get(Field.ResultType);
         return new ConnectionsEntry
         {
             TimeGenerated = time!.Value,
-            DeviceId = device!,
-            OperationName = operation!,
-            Level = level ?? (code is null ? "Information" : "Error"),
+            DeviceId = Get(Field.Device)!,
+            OperationName = Get(Field.Operation)!,
+            Level = Get(Field.Level) switch
+            {
+                "2" => "Error", // The number of the same name in older records.
+                "4" => "Information",
+                null => code is null ? "Information" : "Error",
+                var level => level,
+            },
             ResultType = code,
-            ResultDescription = resultDescription is "" ? null : resultDescription,
-            SdkVersion = sdk is "" ? null : sdk,
-            Protocol = protocol,
-            AuthType = authType,
-            MaskedIpAddress = address is "" ? null : address,
-            ErrorMessage = errorMessage,
+            ResultDescription = NotEmpty(Field.ResultDescription),
+            SdkVersion = NotEmpty(Field.Sdk),
+            Protocol = Get(Field.Protocol),
+            AuthType = Get(Field.AuthType),
+            MaskedIpAddress = NotEmpty(Field.Address),
+            ErrorMessage = Get(Field.ErrorMessage),
         };
     }
+
+    private string? Get(Field field) => texts[(int)field];
+
+    private string? NotEmpty(Field field) => Get(field) is "" ? null : Get(field);
 
     private void Clear()
     {
         time = null;
-        operation = category = level = resultType = resultDescription = null;
-        device = sdk = protocol = authType = address = errorMessage = null;
+        Array.Clear(texts);
     }
 
     private void ReadRecord(ReadOnlySpan<byte> record)
@@ -126,58 +161,11 @@ internal sealed class RecordParser
             }
             else
             {
-                ref string? target = ref Target(ref reader, out bool isWanted);
-                reader.Read();
-                if (isWanted)
-                {
-                    target = Text(ref reader);
-                }
-                else
-                {
-                    reader.Skip();
-                }
+                ReadText(ref reader, RecordFields);
             }
         }
 
-        level = level switch
-        {
-            "2" => "Error", // The number of the same name in older records.
-            "4" => "Information",
-            _ => level,
-        };
         reader.Read();
-    }
-
-    private ref string? Target(ref Utf8JsonReader reader, out bool isWanted)
-    {
-        isWanted = true;
-        if (reader.ValueTextEquals("operationName"u8))
-        {
-            return ref operation;
-        }
-
-        if (reader.ValueTextEquals("category"u8))
-        {
-            return ref category;
-        }
-
-        if (reader.ValueTextEquals("level"u8))
-        {
-            return ref level;
-        }
-
-        if (reader.ValueTextEquals("resultType"u8))
-        {
-            return ref resultType;
-        }
-
-        if (reader.ValueTextEquals("resultDescription"u8))
-        {
-            return ref resultDescription;
-        }
-
-        isWanted = false;
-        return ref operation;
     }
 
     private void ReadPropertiesValue(ref Utf8JsonReader reader)
@@ -189,7 +177,7 @@ internal sealed class RecordParser
         else if (reader.TokenType == JsonTokenType.String)
         {
             ReadOnlySpan<byte> text = Plain(ref reader, ref propertiesText);
-            if (category is not null && category != "Connections")
+            if (Get(Field.Category) is not (null or "Connections"))
             {
                 return; // Not ours to judge.
             }
@@ -211,54 +199,24 @@ internal sealed class RecordParser
     {
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            ref string? target = ref PropertyTarget(ref reader, out bool isWanted);
-            reader.Read();
-            if (isWanted)
-            {
-                target = Text(ref reader);
-            }
-            else
-            {
-                reader.Skip();
-            }
+            ReadText(ref reader, PropertyFields);
         }
     }
 
-    private ref string? PropertyTarget(ref Utf8JsonReader reader, out bool isWanted)
+    private void ReadText(ref Utf8JsonReader reader, (byte[] Name, Field Field)[] wanted)
     {
-        isWanted = true;
-        if (reader.ValueTextEquals("deviceId"u8))
+        foreach ((byte[] name, Field field) in wanted)
         {
-            return ref device;
+            if (reader.ValueTextEquals(name))
+            {
+                reader.Read();
+                texts[(int)field] = Text(ref reader);
+                return;
+            }
         }
 
-        if (reader.ValueTextEquals("sdkVersion"u8))
-        {
-            return ref sdk;
-        }
-
-        if (reader.ValueTextEquals("protocol"u8))
-        {
-            return ref protocol;
-        }
-
-        if (reader.ValueTextEquals("authType"u8))
-        {
-            return ref authType;
-        }
-
-        if (reader.ValueTextEquals("maskedIpAddress"u8))
-        {
-            return ref address;
-        }
-
-        if (reader.ValueTextEquals("errorMessage"u8))
-        {
-            return ref errorMessage;
-        }
-
-        isWanted = false;
-        return ref device;
+        reader.Read();
+        reader.Skip();
     }
 
     // Null for null and for whole objects where a text is expected.
