@@ -16,6 +16,12 @@ internal sealed record Received(string Method, IReadOnlyDictionary<string, strin
     public bool IsHandshake => Method == "OPTIONS" || Headers.GetValueOrDefault("aeg-event-type") == "SubscriptionValidation";
 }
 
+/// <summary>How a receiver answers one request; a plain number does.</summary>
+internal sealed record ReceiverAnswer(int Status, string? RetryAfter = null)
+{
+    public static implicit operator ReceiverAnswer(int status) => new(status);
+}
+
 /// <summary>A webhook on a real socket that does what a test tells it.</summary>
 internal sealed class Receiver : IAsyncDisposable
 {
@@ -36,18 +42,18 @@ internal sealed class Receiver : IAsyncDisposable
     }
 
     /// <summary>The status to answer a delivery with.</summary>
-    public Func<Received, int> Answer { get; set; } = _ => 200;
+    public Func<Received, ReceiverAnswer> Answer { get; set; } = _ => 200;
 
     /// <summary>How a handshake is answered; the default plays along.</summary>
     public Func<HttpContext, Received, Task>? Handshake { get; set; }
 
     public Uri Url => new(application.Urls.First() + "/events?secret=1");
 
-    public static async Task<Receiver> StartAsync(ManualTime time)
+    public static async Task<Receiver> StartAsync(ManualTime time, int port = 0)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.WebHost.UseUrls($"http://127.0.0.1:{port}");
         WebApplication application = builder.Build();
         var receiver = new Receiver(time, application);
         application.Run(receiver.TakeAsync);
@@ -55,12 +61,12 @@ internal sealed class Receiver : IAsyncDisposable
         return receiver;
     }
 
-    /// <summary>The next delivery, handshakes left out.</summary>
+    /// <summary>The next delivery, handshakes left out; fails the test when none comes within half a minute of real time.</summary>
     public async Task<Received> NextAsync()
     {
         while (true)
         {
-            Received received = await requests.Reader.ReadAsync(TestContext.Current.CancellationToken);
+            Received received = await NextOfAnyAsync();
             if (!received.IsHandshake)
             {
                 return received;
@@ -69,7 +75,8 @@ internal sealed class Receiver : IAsyncDisposable
     }
 
     /// <summary>The next request of any kind.</summary>
-    public ValueTask<Received> NextOfAnyAsync() => requests.Reader.ReadAsync(TestContext.Current.CancellationToken);
+    public Task<Received> NextOfAnyAsync() =>
+        requests.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(30));
 
     /// <summary>Whether a request is there that nobody asked for.</summary>
     public bool HasMore => requests.Reader.TryPeek(out _);
@@ -97,18 +104,16 @@ internal sealed class Receiver : IAsyncDisposable
                 header => header.Key, header => header.Value.ToString(), StringComparer.OrdinalIgnoreCase),
             body.ToArray(),
             time.Elapsed);
-        bool isHandshake = context.Request.Method == "OPTIONS"
-            || context.Request.Headers["aeg-event-type"] == "SubscriptionValidation";
-        if (isHandshake)
+        if (received.IsHandshake)
         {
             requests.Writer.TryWrite(received);
             await (Handshake ?? PlayAlongAsync)(context, received);
             return;
         }
 
-        int answer = Answer(received);
+        ReceiverAnswer answer = Answer(received);
         requests.Writer.TryWrite(received);
-        switch (answer)
+        switch (answer.Status)
         {
             case Hangs:
                 await Task.Delay(Timeout.InfiniteTimeSpan, context.RequestAborted)
@@ -118,8 +123,23 @@ internal sealed class Receiver : IAsyncDisposable
                 context.Abort();
                 break;
             default:
-                context.Response.StatusCode = answer;
+                await AnswerAsync(context.Response, answer);
                 break;
+        }
+    }
+
+    private static async Task AnswerAsync(HttpResponse response, ReceiverAnswer answer)
+    {
+        response.StatusCode = answer.Status;
+        if (answer.RetryAfter is { } wait)
+        {
+            response.Headers.RetryAfter = wait;
+        }
+
+        if (answer.Status != 204)
+        {
+            // A body where none is allowed would end the connection, and the next request might meet the end.
+            await response.Body.WriteAsync("nobody reads this"u8.ToArray());
         }
     }
 

@@ -6,7 +6,6 @@ using System.Text;
 using System.Text.Json;
 using Agent.Service.Alarms;
 using Agent.Tests.Events;
-using Agent.Tests.Service.Alarms;
 
 namespace Agent.Tests.Service;
 
@@ -67,14 +66,14 @@ public sealed class KillTests : IDisposable
     [Fact]
     public async Task Every_alarm_is_told_once_and_cleared_once_by_its_id_when_the_program_is_killed()
     {
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(new ManualTime());
+        await using Receiver receiver = await Receiver.StartAsync(new ManualTime());
         var told = new ConcurrentQueue<string>();
         int posts = 0;
         receiver.Answer = post =>
         {
             told.Enqueue(post.Headers[WebhookSecret.IdHeader]);
             // Some answers get lost: the receiver has it, and the sender cannot know.
-            return Interlocked.Increment(ref posts) % 5 == 0 ? AlarmAnswer.Reset : new AlarmAnswer(204);
+            return Interlocked.Increment(ref posts) % 5 == 0 ? Receiver.Resets : 204;
         };
         Directory.CreateDirectory(folder);
         string file = Path.Combine(folder, "destinations.json");

@@ -24,7 +24,7 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [Fact]
     public async Task A_raise_and_a_clear_arrive_once_each_in_order_signed_and_with_their_ids()
     {
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
+        await using Receiver receiver = await Receiver.StartAsync(time);
         Start(Notices.To(receiver.Url));
 
         Tell(NoticeEdge.Raised, NoticeEdge.Cleared);
@@ -51,9 +51,9 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [InlineData(302)]
     public async Task What_fails_is_tried_again_with_the_same_id_and_body_and_a_fresh_timestamp(int status)
     {
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
+        await using Receiver receiver = await Receiver.StartAsync(time);
         int failures = 3;
-        receiver.Answer = _ => new AlarmAnswer(failures-- > 0 ? status : 204);
+        receiver.Answer = _ => failures-- > 0 ? status : 204;
         Start(Notices.To(receiver.Url));
         Tell(NoticeEdge.Raised);
 
@@ -76,9 +76,9 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [InlineData("Sun, 01 Mar 2026 12:02:00 GMT")]
     public async Task A_busy_receiver_gets_the_time_it_asks_for(string retryAfter)
     {
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
+        await using Receiver receiver = await Receiver.StartAsync(time);
         bool isBusy = true;
-        receiver.Answer = _ => isBusy ? new AlarmAnswer(503, retryAfter) : new AlarmAnswer(200);
+        receiver.Answer = _ => isBusy ? new ReceiverAnswer(503, retryAfter) : 200;
         Start(Notices.To(receiver.Url));
         Tell(NoticeEdge.Raised);
         await receiver.NextAsync();
@@ -93,8 +93,8 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [Fact]
     public async Task A_receiver_that_never_answers_is_given_ten_seconds()
     {
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
-        receiver.Answer = _ => AlarmAnswer.Hang;
+        await using Receiver receiver = await Receiver.StartAsync(time);
+        receiver.Answer = _ => Receiver.Hangs;
         Start(Notices.To(receiver.Url));
         Tell(NoticeEdge.Raised);
         await receiver.NextAsync();
@@ -109,8 +109,8 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [Fact]
     public async Task A_receiver_that_resets_dies_and_comes_back_hears_everything_in_the_end()
     {
-        AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
-        receiver.Answer = _ => AlarmAnswer.Reset;
+        Receiver receiver = await Receiver.StartAsync(time);
+        receiver.Answer = _ => Receiver.Resets;
         int port = receiver.Url.Port;
         Start(Notices.To(receiver.Url));
         Tell(NoticeEdge.Raised);
@@ -120,7 +120,7 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
         Pass(reset);
         PostNote dead = await NoteAsync();
 
-        await using AlarmReceiver again = await AlarmReceiver.StartAsync(time, port);
+        await using Receiver again = await Receiver.StartAsync(time, port);
         Tell(NoticeEdge.Cleared);
         Pass(dead);
 
@@ -132,8 +132,8 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [Fact]
     public async Task What_the_receiver_refuses_three_times_is_given_up_and_the_others_go_through()
     {
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
-        receiver.Answer = post => new AlarmAnswer(post.Headers["webhook-id"] == "plant-7-1-raised" ? 400 : 204);
+        await using Receiver receiver = await Receiver.StartAsync(time);
+        receiver.Answer = post => post.Headers["webhook-id"] == "plant-7-1-raised" ? 400 : 204;
         Start(Notices.To(receiver.Url));
         outbox.Append([Notices.Of(NoticeEdge.Raised, 1), Notices.Of(NoticeEdge.Raised, 2)], destinations);
         delivery!.Wake();
@@ -153,9 +153,9 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [Fact]
     public async Task A_dead_destination_does_not_hold_up_another()
     {
-        await using AlarmReceiver dead = await AlarmReceiver.StartAsync(time);
-        await using AlarmReceiver living = await AlarmReceiver.StartAsync(time);
-        dead.Answer = _ => AlarmAnswer.Hang;
+        await using Receiver dead = await Receiver.StartAsync(time);
+        await using Receiver living = await Receiver.StartAsync(time);
+        dead.Answer = _ => Receiver.Hangs;
         Start(Notices.To(dead.Url, "dead"), Notices.To(living.Url, "living"));
 
         outbox.Append([.. Enumerable.Range(1, 12).Select(episode => Notices.Of(NoticeEdge.Raised, episode))], destinations);
@@ -171,7 +171,7 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [Fact]
     public async Task A_raise_in_quiet_hours_waits_for_their_end_a_critical_one_does_not()
     {
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
+        await using Receiver receiver = await Receiver.StartAsync(time);
         Start(Notices.To(receiver.Url, quiet: "11:00-14:00"));
         outbox.Append(
             [
@@ -198,8 +198,8 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [Fact]
     public async Task After_a_crash_what_was_not_confirmed_is_told_again_with_the_same_id_and_the_rest_is_not()
     {
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
-        receiver.Answer = post => post.Headers["webhook-id"] == "plant-7-2-raised" ? AlarmAnswer.Hang : new AlarmAnswer(204);
+        await using Receiver receiver = await Receiver.StartAsync(time);
+        receiver.Answer = post => post.Headers["webhook-id"] == "plant-7-2-raised" ? Receiver.Hangs : 204;
         Start(Notices.To(receiver.Url));
         outbox.Append([Notices.Of(NoticeEdge.Raised, 1), Notices.Of(NoticeEdge.Raised, 2)], destinations);
         delivery!.Wake();
@@ -210,7 +210,7 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
         await delivery.DisposeAsync();
         outbox.Dispose();
         outbox = FileOutbox.Open(path);
-        receiver.Answer = _ => new AlarmAnswer(204);
+        receiver.Answer = _ => 204;
         Start(Notices.To(receiver.Url));
         Assert.False(outbox.Append([Notices.Of(NoticeEdge.Raised, 1), Notices.Of(NoticeEdge.Raised, 2)], destinations));
 
@@ -222,14 +222,14 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [Fact]
     public async Task The_test_button_answers_at_once_past_quiet_hours_and_says_what_came_of_it()
     {
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
+        await using Receiver receiver = await Receiver.StartAsync(time);
         Start(Notices.To(receiver.Url, quiet: "11:00-14:00"));
 
         PostNote good = await delivery!.TestAsync("ops", "plant-7");
-        receiver.Answer = _ => new AlarmAnswer(401);
+        receiver.Answer = _ => 401;
         PostNote bad = await delivery.TestAsync("ops", "plant-7");
 
-        Assert.Equal((PostOutcome.Delivered, 204), (good.Outcome, good.Status));
+        Assert.Equal((PostOutcome.Delivered, 200), (good.Outcome, good.Status));
         Assert.Equal((PostOutcome.Failed, 401), (bad.Outcome, bad.Status));
         Assert.Equal("test", JsonDocument.Parse((await receiver.NextAsync()).Body).RootElement.GetProperty("type").GetString());
         await Assert.ThrowsAsync<KeyNotFoundException>(() => delivery.TestAsync("nobody", "plant-7"));
@@ -238,7 +238,7 @@ public sealed class AlarmDeliveryTests : IAsyncDisposable
     [Fact]
     public async Task While_a_secret_is_changed_both_sign()
     {
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
+        await using Receiver receiver = await Receiver.StartAsync(time);
         WebhookSecret fresh = Notices.Secret(WebhookSecret.Generate());
         Start(new Destination { Name = "ops", Url = receiver.Url, Secret = fresh, FormerSecret = Notices.Secret() });
         Tell(NoticeEdge.Raised);

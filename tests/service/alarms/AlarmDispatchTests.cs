@@ -17,7 +17,7 @@ public sealed class AlarmDispatchTests : IAsyncDisposable
     private readonly ManualTime time = new();
     private readonly HttpClient client = new();
     private WebApplication? application;
-    private AlarmReceiver receiver = null!;
+    private Receiver receiver = null!;
     private string address = "";
 
     public async ValueTask DisposeAsync()
@@ -31,7 +31,7 @@ public sealed class AlarmDispatchTests : IAsyncDisposable
     [Fact]
     public async Task A_silence_is_raised_acknowledged_and_cleared_once_each()
     {
-        receiver = await AlarmReceiver.StartAsync(time);
+        receiver = await Receiver.StartAsync(time);
         await StartAsync(isTelling: true);
         await BeatAsync(0);
         time.Advance(TimeSpan.FromSeconds(130));
@@ -56,7 +56,7 @@ public sealed class AlarmDispatchTests : IAsyncDisposable
     [Fact]
     public async Task What_the_journal_has_and_the_outbox_missed_is_told_at_the_next_start_and_only_then()
     {
-        receiver = await AlarmReceiver.StartAsync(time);
+        receiver = await Receiver.StartAsync(time);
         await StartAsync(isTelling: true); // From here on the destination is known.
         await StartAsync(isTelling: false); // As if each of the two had been killed between journal and outbox.
         await BeatAsync(0);
@@ -80,9 +80,9 @@ public sealed class AlarmDispatchTests : IAsyncDisposable
     [Fact]
     public async Task The_test_button_says_what_came_of_it()
     {
-        receiver = await AlarmReceiver.StartAsync(time);
+        receiver = await Receiver.StartAsync(time);
         await StartAsync(isTelling: true);
-        receiver.Answer = _ => new AlarmAnswer(500);
+        receiver.Answer = _ => 500;
         using var body = new StringContent("""{"destination":"ops"}""", Encoding.UTF8, "application/json");
         using HttpResponseMessage answer = await client.PostAsync(address + "/alarms/test", body);
         JsonElement result = JsonDocument.Parse(await answer.Content.ReadAsStringAsync()).RootElement;
@@ -104,7 +104,7 @@ public sealed class AlarmDispatchTests : IAsyncDisposable
     [InlineData("/alarms/7/acknowledge", "{", "application/json", 400)]
     public async Task A_wrong_request_is_refused_in_one_line(string path, string body, string type, int status)
     {
-        receiver = await AlarmReceiver.StartAsync(time);
+        receiver = await Receiver.StartAsync(time);
         await StartAsync(isTelling: true);
         Assert.Equal((HttpStatusCode)status, await PostAsync(path, body, type));
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, await PostAsync("/alarms/test", new string(' ', 5000)));
