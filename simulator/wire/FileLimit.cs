@@ -18,7 +18,10 @@ public static class FileLimit
     public static int Reserve { get; } = Math.Clamp(OpenFilesMax / 20, 32, 100);
 
     /// <summary>Whether a socket's number says that only the reserve is left: close it at once.</summary>
-    public static bool IsScarce(Socket socket) => socket.Handle >= OpenFilesMax - Reserve;
+    public static bool IsScarce(Socket socket) => IsScarce((int)socket.Handle);
+
+    /// <inheritdoc cref="IsScarce(Socket)"/>
+    public static bool IsScarce(int file) => file >= OpenFilesMax - Reserve;
 
     private static int Read()
     {
