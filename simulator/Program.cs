@@ -197,7 +197,13 @@ Command BenchCommand()
     var virtualTime = new Command("virtual", "A large fleet for a day in virtual time.") { devices, hours, shards };
     virtualTime.SetAction(parsed => BenchVirtual.Run(
         parsed.GetValue(devices), parsed.GetValue(hours), parsed.GetValue(shards), parsed.GetValue(jsonOption)));
-    return new Command("bench", "Benchmarks; --json gives the figures.") { virtualTime };
+    var bench = new Command("bench", "Benchmarks; --json gives the figures.") { virtualTime };
+    foreach (Command one in BenchCommands.Create(jsonOption))
+    {
+        bench.Subcommands.Add(one);
+    }
+
+    return bench;
 }
 
 static Action<OptionResult> AtLeast(Option<long?> option, long min) => result =>

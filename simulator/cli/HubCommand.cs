@@ -2,6 +2,7 @@ using System.CommandLine;
 using Agent.Drive;
 using Agent.Events;
 using Agent.Hub;
+using Agent.Wire;
 using Agent.World;
 using Command = System.CommandLine.Command;
 
@@ -33,6 +34,8 @@ public static class HubCommand
         Description = "Folder for certificates, identities, twins, waiting messages and records; made at the first start.",
         HelpName = "DIR",
     };
+
+    private static readonly Option<TlsEngine> Tls = TlsOption.Create();
 
     private static readonly Option<int> Devices = new("--devices")
     {
@@ -106,7 +109,7 @@ public static class HubCommand
             "Serves a local IoT Hub until Ctrl-C: devices on TLS 8883 with SAS tokens really checked, registry, twins, methods and\n"
             + "queries on HTTPS, Connections records, Event Grid events.")
         {
-            Port, HttpPort, Bind, Data, Devices, For, Tier, Units, Throttle, Events, Schema, Logs, Otlp,
+            Port, HttpPort, Bind, Data, Tls, Devices, For, Tier, Units, Throttle, Events, Schema, Logs, Otlp,
         };
         command.SetAction((parsed, cancellation) =>
         {
@@ -139,6 +142,7 @@ public static class HubCommand
         HttpPort = parsed.GetValue(HttpPort),
         Bind = parsed.GetValue(Bind)!,
         Data = parsed.GetValue(Data),
+        TlsEngine = parsed.GetValue(Tls),
         Devices = parsed.GetValue(Devices),
         Events = parsed.GetValue(Events),
         EventsSchema = parsed.GetValue(Schema),

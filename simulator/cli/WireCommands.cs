@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Agent.Wire;
 using Agent.World;
 
 namespace Agent.Cli;
@@ -40,6 +41,8 @@ public sealed class WireCommands
         Description = "Allow a hub on another machine.",
     };
 
+    private readonly Option<TlsEngine> tls = TlsOption.Create();
+
     /// <summary>Adds <c>--wire</c> and what belongs to it to <c>run</c>.</summary>
     public void AddTo(Command run)
     {
@@ -57,9 +60,9 @@ public sealed class WireCommands
             throw new BadInputException($"{notWith.Name}: not with --wire");
         }
 
-        if (!asked && (parsed.GetValue(hub) ?? parsed.GetValue(authority)) is not null)
+        if (!asked && ((parsed.GetValue(hub) ?? parsed.GetValue(authority)) is not null || parsed.GetValue(tls) != default))
         {
-            throw new BadInputException("--hub and --ca belong to --wire");
+            throw new BadInputException("--hub, --ca and --tls belong to --wire");
         }
 
         return asked;
@@ -75,6 +78,7 @@ public sealed class WireCommands
         Policy = parsed.GetValue(policy),
         Devices = parsed.GetValue(devices),
         AllowRemote = parsed.GetValue(allowRemote),
+        TlsEngine = parsed.GetValue(tls),
         OutDirectory = outDirectory,
         Json = json,
     };
@@ -122,7 +126,7 @@ public sealed class WireCommands
 
     private void AddHub(Command command)
     {
-        foreach (Option option in (ReadOnlySpan<Option>)[hub, authority, policy, devices, allowRemote])
+        foreach (Option option in (ReadOnlySpan<Option>)[hub, authority, policy, devices, allowRemote, tls])
         {
             command.Options.Add(option);
         }

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using Agent.Drive;
 using Agent.Report;
+using Agent.Wire;
 using Agent.World;
 
 namespace Agent.Cli;
@@ -29,6 +30,9 @@ public sealed record WireVerbOptions
 
     /// <summary>Whether a hub on another machine may be loaded.</summary>
     public bool AllowRemote { get; init; }
+
+    /// <summary>Who does the work of TLS, at the own hub too.</summary>
+    public TlsEngine TlsEngine { get; init; }
 
     /// <summary><c>I/N</c>; null = all devices.</summary>
     public string? Shard { get; init; }
@@ -58,7 +62,8 @@ public static class WireVerb
 
         (int shard, int shardCount) = ReadShard(options.Shard);
         WireTarget? target = options.Hub is null ? null : await WireTargets.FindAsync(
-            options.Hub, options.Authority, options.Policy, options.Devices, options.AllowRemote, scenario).ConfigureAwait(false);
+            options.Hub, options.Authority, options.Policy, options.Devices, options.AllowRemote, scenario, options.TlsEngine)
+            .ConfigureAwait(false);
         if (!options.Json)
         {
             Console.Error.WriteLine(string.Create(
@@ -74,7 +79,7 @@ public static class WireVerb
         RunResult result = ProgressBar.During(
             scenario.Title.Length > 0 ? scenario.Title : "on the wire",
             onProgress => WireRun.RunAsync(
-                scenario, target, shard, shardCount, options.Shard is not null, onProgress, options.OutDirectory, ending.Token)
+                scenario, target, shard, shardCount, options.Shard is not null, onProgress, options.OutDirectory, options.TlsEngine, ending.Token)
                 .GetAwaiter().GetResult());
         if (options.OutDirectory is not null)
         {

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Agent.Events;
 using Agent.Hub;
+using Agent.Wire;
 using Agent.World;
 
 namespace Agent.Drive;
@@ -19,7 +20,7 @@ internal sealed class OwnHub : IAsyncDisposable
     private readonly HubMonitor? monitor;
     private readonly long startStamp = Stopwatch.GetTimestamp();
 
-    private OwnHub(Scenario scenario, string directory, bool monitored)
+    private OwnHub(Scenario scenario, string directory, bool monitored, TlsEngine engine)
     {
         this.directory = directory;
         fleetEnds = new int[scenario.Fleets.Count];
@@ -41,6 +42,7 @@ internal sealed class OwnHub : IAsyncDisposable
             DeviceIds = DeviceKeys.Ids(scenario),
             Port = 0,
             Synchronise = false,
+            TlsEngine = engine,
             Hub = scenario.Hub,
             OnRecord = OnRecord,
             Watch = monitored ? server => new SessionWatch(server, OnMessaging) : null,
@@ -60,12 +62,13 @@ internal sealed class OwnHub : IAsyncDisposable
     /// <summary>Starts a hub with the scenario's options on a free port.</summary>
     /// <param name="scenario">The run.</param>
     /// <param name="monitored">Whether its Event Grid events are wanted.</param>
-    public static OwnHub Start(Scenario scenario, bool monitored = false)
+    /// <param name="engine">Who does the work of TLS.</param>
+    public static OwnHub Start(Scenario scenario, bool monitored = false, TlsEngine engine = TlsEngine.Portable)
     {
         string directory = Directory.CreateTempSubdirectory("agent-wire-").FullName;
         try
         {
-            return new OwnHub(scenario, directory, monitored);
+            return new OwnHub(scenario, directory, monitored, engine);
         }
         catch
         {

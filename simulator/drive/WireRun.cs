@@ -33,6 +33,7 @@ public static class WireRun
     /// <param name="isPart">Whether the result is to be merged with others.</param>
     /// <param name="onProgress">Told the share of the time that has passed, 0..1, now and then, from any thread.</param>
     /// <param name="outDirectory">Where the own hub's Connections records and Event Grid events go; null = nowhere.</param>
+    /// <param name="engine">Who does the work of TLS at a hub of the run's own and its devices; the target says it for itself.</param>
     /// <param name="cancellation">Ends the run early; what was seen until then is the result.</param>
     /// <exception cref="BadInputException">The scenario asks for what the wire cannot do.</exception>
     /// <exception cref="IOException">The hub cannot be reached, or this machine's limits do not suffice.</exception>
@@ -44,6 +45,7 @@ public static class WireRun
         bool isPart = false,
         Action<double>? onProgress = null,
         string? outDirectory = null,
+        TlsEngine engine = TlsEngine.Portable,
         CancellationToken cancellation = default)
     {
         WireFaults.Check(scenario, ownHub: target is null);
@@ -54,12 +56,12 @@ public static class WireRun
             await TryAsync(target, cancellation).ConfigureAwait(false);
         }
 
-        OwnHub? hub = target is null ? OwnHub.Start(scenario, outDirectory is not null) : null;
+        OwnHub? hub = target is null ? OwnHub.Start(scenario, outDirectory is not null, engine) : null;
         Relay? relay = null;
         DeadPorts? ports = null;
         try
         {
-            target ??= TargetOf(hub!.Server);
+            target ??= TargetOf(hub!.Server, engine);
             relay = WireFaults.NeedRelay(scenario) ? new Relay(target.Remote) : null;
             ports = WireFaults.NeedDeadPorts(scenario) ? new DeadPorts() : null;
             if (hub is not null && relay is not null)
@@ -195,8 +197,9 @@ public static class WireRun
         }
     }
 
-    private static WireTarget TargetOf(HubServer hub) => new(
-        hub.Registry.HostName, hub.EndPoint, new TlsClient(hub.Registry.HostName, WireTargets.Roots(hub.Data.AuthorityPath)),
+    private static WireTarget TargetOf(HubServer hub, TlsEngine engine) => new(
+        hub.Registry.HostName, hub.EndPoint,
+        new TlsClient(hub.Registry.HostName, WireTargets.Roots(hub.Data.AuthorityPath), engine: engine),
         DeviceKeys.Of(hub.Registry));
 
     // Fleet names are free text, ids are not: two names may become one.

@@ -19,10 +19,12 @@ public static class WireTargets
     /// <param name="devicesPath">A file of devices' connection strings, or null.</param>
     /// <param name="allowRemote">Whether other machines than this one may be loaded.</param>
     /// <param name="scenario">What will run.</param>
+    /// <param name="engine">Who does the work of TLS.</param>
     /// <exception cref="BadInputException">Something given is no good.</exception>
     /// <exception cref="IOException">The name does not resolve.</exception>
     public static async Task<WireTarget> FindAsync(
-        string hostAndPort, string? authorityPath, string? policy, string? devicesPath, bool allowRemote, Scenario scenario)
+        string hostAndPort, string? authorityPath, string? policy, string? devicesPath, bool allowRemote, Scenario scenario,
+        TlsEngine engine = TlsEngine.Portable)
     {
         (string host, int port) = Split(hostAndPort);
         DeviceKeys keys = FindKeys(policy, devicesPath, scenario);
@@ -34,7 +36,7 @@ public static class WireTargets
                 $"--hub {host}: not this machine; a fleet is a load test, so other machines need --allow-remote");
         }
 
-        return new WireTarget(host, new IPEndPoint(address, port), new TlsClient(host, roots), keys);
+        return new WireTarget(host, new IPEndPoint(address, port), new TlsClient(host, roots, engine: engine), keys);
     }
 
     internal static X509Certificate2Collection Roots(string path)

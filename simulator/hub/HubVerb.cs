@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Agent.Events;
+using Agent.Wire;
 
 namespace Agent.Hub;
 
@@ -25,6 +26,9 @@ public sealed record HubVerbOptions
 
     /// <summary>Identities to have beside those.</summary>
     public IReadOnlyList<string> DeviceIds { get; init; } = [];
+
+    /// <summary>Who does the work of TLS under MQTT.</summary>
+    public TlsEngine TlsEngine { get; init; }
 
     /// <summary>Address of a webhook for Event Grid events; null = none.</summary>
     public string? Events { get; init; }
@@ -96,7 +100,7 @@ public static class HubVerb
                 : await StartHttpAsync(hub, bind, options.HttpPort).ConfigureAwait(false);
             try
             {
-                await PrintAsync(hub, http, options.Data is null, output, error).ConfigureAwait(false);
+                await PrintAsync(hub, http, options.TlsEngine, options.Data is null, output, error).ConfigureAwait(false);
                 await Task.Delay(Timeout.InfiniteTimeSpan, ending)
                     .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
@@ -123,6 +127,7 @@ public static class HubVerb
                 DeviceIds = options.DeviceIds,
                 Bind = bind,
                 Port = options.Port,
+                TlsEngine = options.TlsEngine,
                 Hub = options.Hub,
                 Events = ReadDeliveries(options, directory),
                 Lines = error,
@@ -149,9 +154,9 @@ public static class HubVerb
     }
 
     private static async Task PrintAsync(
-        HubServer hub, HubHttp? http, bool isTemporary, TextWriter output, TextWriter error)
+        HubServer hub, HubHttp? http, TlsEngine tls, bool isTemporary, TextWriter output, TextWriter error)
     {
-        await error.WriteLineAsync($"hub: MQTT over TLS on {hub.EndPoint}").ConfigureAwait(false);
+        await error.WriteLineAsync($"hub: MQTT over TLS ({tls.Name()}) on {hub.EndPoint}").ConfigureAwait(false);
         if (http is not null)
         {
             await error.WriteLineAsync($"hub: MQTT over WebSocket on wss://{http.Address.Authority}/$iothub/websocket")

@@ -25,6 +25,12 @@ public sealed class ClientSession : Session
     /// <summary>The address and port this client speaks from; null when there is no network under the session.</summary>
     public IPEndPoint? LocalEndPoint { get; internal set; }
 
+    /// <summary>
+    /// Whether an earlier TLS session was resumed instead of a full handshake. Known of the native engine only: SslStream does not
+    /// tell, so false there.
+    /// </summary>
+    public bool IsResumed { get; internal set; }
+
     private protected override bool IsServer => false;
 
     private protected override SessionEnd PeerClosedEnd =>

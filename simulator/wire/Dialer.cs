@@ -1,10 +1,11 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using Agent.Wire.Native;
 
 namespace Agent.Wire;
 
-/// <summary>Opens client connections on the portable engine and gives every failure a name.</summary>
+/// <summary>Opens client connections on either engine and gives every failure a name.</summary>
 internal static class Dialer
 {
     private const int IpBindAddressNoPort = 24;
@@ -14,7 +15,16 @@ internal static class Dialer
     {
         using var deadline = new CancellationTokenSource(options.DialTimeout, options.Time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
-        Socket socket = await ConnectAsync(remote, options, both.Token, cancellation).ConfigureAwait(false);
+        if (options.Tls is { NativeContext: { } context })
+        {
+            var native = new NativeLink(-1, session, context, options.Limits.CloseLinger, options.Time);
+            await DialNativeAsync(native, remote, options, both.Token, cancellation).ConfigureAwait(false);
+            return session;
+        }
+
+        Socket socket = await ConnectAsync(
+            remote, options, candidate => ConnectOneAsync(candidate, options, both.Token), both.Token, cancellation)
+            .ConfigureAwait(false);
         var link = new PortableLink(socket, session, options.Limits.CloseLinger, options.Time);
         if (options.Tls is { } tls)
         {
@@ -26,11 +36,34 @@ internal static class Dialer
         return session;
     }
 
+    private static async Task DialNativeAsync(
+        NativeLink link, EndPoint remote, ClientOptions options, CancellationToken deadline, CancellationToken cancellation)
+    {
+        try
+        {
+            await ConnectAsync(
+                remote,
+                options,
+                async candidate =>
+                {
+                    await link.DialAsync(candidate, options.LocalAddress, Name(remote), deadline).ConfigureAwait(false);
+                    return link;
+                },
+                deadline,
+                cancellation).ConfigureAwait(false);
+        }
+        catch (LinkException late) when (late.Fault == LinkFault.TlsTimedOut && cancellation.IsCancellationRequested)
+        {
+            throw new OperationCanceledException(late.Message, late, cancellation);
+        }
+    }
+
     /// <summary>
     /// Resolves and tries each address on a fresh socket: one socket cannot be tried twice once raw options are set.
     /// </summary>
-    private static async Task<Socket> ConnectAsync(
-        EndPoint remote, ClientOptions options, CancellationToken deadline, CancellationToken cancellation)
+    private static async Task<T> ConnectAsync<T>(
+        EndPoint remote, ClientOptions options, Func<IPEndPoint, Task<T>> connect, CancellationToken deadline,
+        CancellationToken cancellation)
     {
         LinkFault late = remote is DnsEndPoint ? LinkFault.DnsFailed : LinkFault.TcpTimedOut;
         try
@@ -41,7 +74,7 @@ internal static class Dialer
             {
                 try
                 {
-                    return await ConnectOneAsync(candidates[at], options, deadline).ConfigureAwait(false);
+                    return await connect(candidates[at]).ConfigureAwait(false);
                 }
                 catch (SocketException) when (at < last)
                 {

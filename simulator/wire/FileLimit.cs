@@ -15,10 +15,16 @@ public static class FileLimit
     public static int OpenFilesMax { get; } = Read();
 
     /// <summary>Descriptors left to the runtime, 32 to 100.</summary>
-    public static int Reserve { get; } = Math.Clamp(OpenFilesMax / 20, 32, 100);
+    public static int Reserve { get; } = ReserveOf(OpenFilesMax);
+
+    /// <summary>The same for another limit.</summary>
+    public static int ReserveOf(int openFilesMax) => Math.Clamp(openFilesMax / 20, 32, 100);
 
     /// <summary>Whether a socket's number says that only the reserve is left: close it at once.</summary>
-    public static bool IsScarce(Socket socket) => socket.Handle >= OpenFilesMax - Reserve;
+    public static bool IsScarce(Socket socket) => IsScarce((int)socket.Handle);
+
+    /// <inheritdoc cref="IsScarce(Socket)"/>
+    public static bool IsScarce(int file) => file >= OpenFilesMax - Reserve;
 
     private static int Read()
     {

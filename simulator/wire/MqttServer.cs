@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Net.WebSockets;
+using Agent.Wire.Native;
 
 namespace Agent.Wire;
 
@@ -20,6 +21,8 @@ public sealed class MqttServer : IAsyncDisposable
     private readonly HashSet<ServerSession> sessions = [];
     private readonly CancellationTokenSource stopping = new();
     private readonly TaskCompletionSource allGone = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly SslContext? native;
+    private readonly Action<ServerSession> forget;
     private readonly Task accepting;
     private readonly ITimer sweep;
     private long refusedCount;
@@ -29,6 +32,8 @@ public sealed class MqttServer : IAsyncDisposable
     {
         this.handler = handler;
         this.options = options;
+        native = options.Tls?.NativeContext;
+        forget = Forget;
         strangers = new Strangers(options.StrangersMax, options.StrangersPerAddressMax);
         listener = new Socket(bind.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
@@ -80,6 +85,7 @@ public sealed class MqttServer : IAsyncDisposable
     /// <param name="handler">Gets every packet of every session.</param>
     /// <param name="options">Null = plain TCP with default limits.</param>
     /// <exception cref="SocketException">The address cannot be bound, for example because the port is taken.</exception>
+    /// <exception cref="TlsEngineException">The engine asked for is not to be had here.</exception>
     public static MqttServer Start(IPEndPoint bind, IServerHandler handler, ServerOptions? options = null) =>
         new(bind, handler, options ?? new ServerOptions());
 
@@ -194,7 +200,7 @@ public sealed class MqttServer : IAsyncDisposable
             // Reset while it was queued: it has no address any more, and its first read will say so.
         }
 
-        var link = new PortableLink(socket, session, options.Limits.CloseLinger, options.Time) { WatchesPeer = true };
+        IServerLink link = NewLink(socket, session);
         session.Stranger = new SocketStranger(session, link);
         while (!strangers.TryAdd(session.Stranger) && !stopping.IsCancellationRequested)
         {
@@ -202,11 +208,12 @@ public sealed class MqttServer : IAsyncDisposable
             await Task.Delay(TimeSpan.FromMilliseconds(5), options.Time, CancellationToken.None).ConfigureAwait(false);
         }
 
-        ThreadPool.UnsafeQueueUserWorkItem(
-            static work => _ = work.Server.ServeAsync(work.Socket, work.Link, work.Session),
-            (Server: this, Socket: socket, Link: link, Session: session),
-            preferLocal: false);
+        link.Serve(forget);
     }
+
+    private IServerLink NewLink(Socket socket, ServerSession session) => native is null
+        ? new PortableLink(socket, session, options.Limits.CloseLinger, options.Time) { ServerTls = options.Tls, WatchesPeer = true }
+        : NativeLink.Accepted(socket, session, native, options.Limits.CloseLinger, options.Time);
 
     private bool TryRegister(ServerSession session)
     {
@@ -222,32 +229,6 @@ public sealed class MqttServer : IAsyncDisposable
 
         waiting.Add(session);
         return true;
-    }
-
-    private async Task ServeAsync(Socket socket, PortableLink link, ServerSession session)
-    {
-        try
-        {
-            socket.NoDelay = true;
-            if (options.Tls is { } tls)
-            {
-                await link.WaitReadableAsync().ConfigureAwait(false);
-                await link.SecureAsServerAsync(tls.Options).ConfigureAwait(false);
-            }
-        }
-        catch (Exception fault)
-        {
-            session.OnFailed(SessionEnd.TlsHandshakeFailed, fault);
-        }
-
-        try
-        {
-            await link.RunAsync().ConfigureAwait(false);
-        }
-        finally
-        {
-            Forget(session);
-        }
     }
 
     private void Forget(ServerSession session)
@@ -267,7 +248,7 @@ public sealed class MqttServer : IAsyncDisposable
     private void Sweep() => waiting.EndLate(NowMs - (long)options.ConnectTimeout.TotalMilliseconds);
 
     /// <summary>A client of the server's own port.</summary>
-    private sealed class SocketStranger(ServerSession session, PortableLink link)
+    private sealed class SocketStranger(ServerSession session, IServerLink link)
         : Stranger(session.RemoteEndPoint?.Address ?? IPAddress.None)
     {
         public override bool OwesUs => link.PeerOwesUs;

@@ -17,7 +17,7 @@ namespace Agent.Wire;
 // CloseLinger of time, then the socket is dropped, which also frees whoever waits in it.
 
 /// <summary>Carries one session over a socket, with TLS or without.</summary>
-internal sealed class PortableLink : ITransport
+internal sealed class PortableLink : IServerLink
 {
     private const int DrainBytesMax = 1 << 20;
 
@@ -42,13 +42,16 @@ internal sealed class PortableLink : ITransport
         session.Attach(this);
     }
 
-    /// <summary>Whether to keep up <see cref="PeerOwesUs"/>, which costs a little.</summary>
+    /// <summary>A server's TLS settings; null = plain TCP, or a client's link.</summary>
+    public TlsServer? ServerTls { get; init; }
+
+    /// <inheritdoc/>
     public bool WatchesPeer
     {
         set => inner.Watches = value;
     }
 
-    /// <summary>Whether we wait for the peer and nothing of its is in the kernel either. Asked from any thread.</summary>
+    /// <inheritdoc/>
     public bool PeerOwesUs
     {
         get
@@ -64,15 +67,9 @@ internal sealed class PortableLink : ITransport
         }
     }
 
-    /// <summary>Completes when bytes or the end have arrived; holds nothing meanwhile.</summary>
-    public ValueTask<int> WaitReadableAsync() => inner.ReadAsync(Memory<byte>.Empty);
-
-    public Task SecureAsServerAsync(SslServerAuthenticationOptions options)
-    {
-        var tls = new SslStream(inner, leaveInnerStreamOpen: true);
-        stream = tls;
-        return tls.AuthenticateAsServerAsync(options);
-    }
+    /// <inheritdoc/>
+    public void Serve(Action<ServerSession> whenOver) => ThreadPool.UnsafeQueueUserWorkItem(
+        static work => _ = work.Link.ServeAsync(work.WhenOver), (Link: this, WhenOver: whenOver), preferLocal: false);
 
     public Task SecureAsClientAsync(CheckedTlsStream tls, SslClientAuthenticationOptions options, CancellationToken cancel)
     {
@@ -117,6 +114,35 @@ internal sealed class PortableLink : ITransport
         buffer.Free();
         session.Finish();
         await CloseAsync().ConfigureAwait(false);
+    }
+
+    private async Task ServeAsync(Action<ServerSession> whenOver)
+    {
+        try
+        {
+            socket.NoDelay = true;
+            if (ServerTls is { } tls)
+            {
+                // Nothing is held for a silent stranger: TLS begins with its first byte.
+                await inner.ReadAsync(Memory<byte>.Empty).ConfigureAwait(false);
+                var secured = new SslStream(inner, leaveInnerStreamOpen: true);
+                stream = secured;
+                await secured.AuthenticateAsServerAsync(tls.Options).ConfigureAwait(false);
+            }
+        }
+        catch (Exception fault)
+        {
+            session.OnFailed(SessionEnd.TlsHandshakeFailed, fault);
+        }
+
+        try
+        {
+            await RunAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            whenOver((ServerSession)session);
+        }
     }
 
     public void RequestWrite() => writing = WriteAsync();

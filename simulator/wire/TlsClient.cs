@@ -1,6 +1,7 @@
 using System.Net.Security;
 using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
+using Agent.Wire.Native;
 
 namespace Agent.Wire;
 
@@ -16,11 +17,20 @@ public sealed class TlsClient
     /// <param name="roots">Roots to trust instead of the system's; null = the system's.</param>
     /// <param name="protocols">Versions allowed, TLS 1.2 and 1.3 by default.</param>
     /// <param name="allowResume">Whether a later connection may resume an earlier session, saving most of the work.</param>
+    /// <param name="engine">Who does the work.</param>
+    /// <exception cref="TlsEngineException">The engine is not to be had here.</exception>
     public TlsClient(
         string targetHost, X509Certificate2Collection? roots = null,
-        SslProtocols protocols = SslProtocols.Tls12 | SslProtocols.Tls13, bool allowResume = false)
+        SslProtocols protocols = SslProtocols.Tls12 | SslProtocols.Tls13, bool allowResume = false,
+        TlsEngine engine = TlsEngine.Portable)
     {
         TargetHost = targetHost;
+        if (engine == TlsEngine.Native)
+        {
+            TlsEngines.Demand(TlsEngine.Native);
+            NativeContext = SslContext.ForClient(targetHost, roots, protocols, allowResume);
+        }
+
         Options = new SslClientAuthenticationOptions
         {
             TargetHost = targetHost,
@@ -35,7 +45,11 @@ public sealed class TlsClient
     /// <summary>The name the certificate must carry.</summary>
     public string TargetHost { get; }
 
+    /// <summary>For the portable engine.</summary>
     internal SslClientAuthenticationOptions Options { get; }
+
+    /// <summary>For the native engine; null = the portable one dials.</summary>
+    internal SslContext? NativeContext { get; }
 
     private static X509ChainPolicy PolicyFor(X509Certificate2Collection roots)
     {

@@ -6,8 +6,14 @@ using Agent.Wire;
 namespace Agent.Tests.Wire;
 
 /// <summary>Dials that fail say why, dials that succeed carry both TLS versions, and clients survive bad servers.</summary>
-public class DialTests
+public abstract class DialTests(TlsEngine engine)
 {
+    public sealed class Portable() : DialTests(TlsEngine.Portable);
+
+    public sealed class Native() : DialTests(TlsEngine.Native);
+
+    private readonly TlsEngine engine = WireWorld.Demand(engine);
+
     private static readonly IPEndPoint AnyPort = new(IPAddress.Loopback, 0);
 
     [Theory]
@@ -15,12 +21,12 @@ public class DialTests
     [InlineData(SslProtocols.Tls13)]
     public async Task Both_tls_versions_carry_a_whole_conversation(SslProtocols protocols)
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         var client = new TalkingClient();
         ClientSession session = await ClientSession.DialAsync(
             "127.0.0.1",
             world.Server.LocalEndPoint.Port,
-            WireWorld.Client with { Tls = new TlsClient("localhost", TestCertificates.Shared.Roots, protocols) },
+            WireWorld.Client(engine) with { Tls = new TlsClient("localhost", TestCertificates.Shared.Roots, protocols, engine: engine) },
             client,
             tag: "mine");
         Assert.Equal("mine", session.Tag);
@@ -42,10 +48,10 @@ public class DialTests
     public async Task Both_ends_sending_more_than_the_buffers_hold_do_not_wait_for_each_other()
     {
         ServerOptions roomy = new() { Limits = new SessionLimits { OutboundBytesMax = 64 << 20, BodyBytesMax = 64 << 20 } };
-        await using WireWorld world = await WireWorld.StartAsync(roomy, new Mirror());
+        await using WireWorld world = await WireWorld.StartAsync(engine, roomy, new Mirror());
         var client = new TalkingClient();
         ClientSession session = await ClientSession.DialAsync(
-            world.Server.LocalEndPoint, WireWorld.Client with { Limits = roomy.Limits }, client);
+            world.Server.LocalEndPoint, WireWorld.Client(engine) with { Limits = roomy.Limits }, client);
         session.SendConnect(new ConnectPacket { ClientId = "m"u8 });
         byte[] payload = new byte[15 << 20];
         for (int times = 0; times < 3; times++)
@@ -64,14 +70,14 @@ public class DialTests
     {
         using var holder = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         holder.Bind(AnyPort);
-        await ExpectFaultAsync((IPEndPoint)holder.LocalEndPoint!, WireWorld.Client, LinkFault.TcpRefused);
+        await ExpectFaultAsync((IPEndPoint)holder.LocalEndPoint!, WireWorld.Client(engine), LinkFault.TcpRefused);
     }
 
     [Fact]
     public async Task A_name_that_does_not_exist_is_a_dns_fault()
     {
         LinkException fault = await Assert.ThrowsAsync<LinkException>(() => ClientSession.DialAsync(
-            "no-such-host.invalid", 8883, WireWorld.Client, new RecordingHandler()));
+            "no-such-host.invalid", 8883, WireWorld.Client(engine), new RecordingHandler()));
         Assert.Equal(LinkFault.DnsFailed, fault.Fault);
         Assert.StartsWith("no-such-host.invalid:8883: ", fault.Message, StringComparison.Ordinal);
     }
@@ -82,7 +88,7 @@ public class DialTests
         using var silent = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         silent.Bind(AnyPort);
         silent.Listen();
-        ClientOptions hasty = WireWorld.Client with { DialTimeout = TimeSpan.FromMilliseconds(200) };
+        ClientOptions hasty = WireWorld.Client(engine) with { DialTimeout = TimeSpan.FromMilliseconds(200) };
         await ExpectFaultAsync((IPEndPoint)silent.LocalEndPoint!, hasty, LinkFault.TlsTimedOut);
     }
 
@@ -94,24 +100,24 @@ public class DialTests
         silent.Listen();
         using var soon = new CancellationTokenSource(TimeSpan.FromMilliseconds(100));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => ClientSession.DialAsync(
-            (IPEndPoint)silent.LocalEndPoint!, WireWorld.Client, new RecordingHandler(), null, soon.Token));
+            (IPEndPoint)silent.LocalEndPoint!, WireWorld.Client(engine), new RecordingHandler(), null, soon.Token));
     }
 
     [Fact]
     public async Task A_stranger_s_certificate_is_an_untrusted_root()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
-        ClientOptions wary = new() { Tls = new TlsClient("localhost", TestCertificates.Stranger.Roots) };
+        await using WireWorld world = await WireWorld.StartAsync(engine);
+        ClientOptions wary = new() { Tls = new TlsClient("localhost", TestCertificates.Stranger.Roots, engine: engine) };
         await ExpectFaultAsync(world.Server.LocalEndPoint, wary, LinkFault.TlsUntrustedRoot);
         await ExpectFaultAsync(
-            world.Server.LocalEndPoint, new() { Tls = new TlsClient("localhost") }, LinkFault.TlsUntrustedRoot);
+            world.Server.LocalEndPoint, new() { Tls = new TlsClient("localhost", engine: engine) }, LinkFault.TlsUntrustedRoot);
     }
 
     [Fact]
     public async Task Another_name_is_a_name_mismatch()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
-        ClientOptions other = new() { Tls = new TlsClient("other.example", TestCertificates.Shared.Roots) };
+        await using WireWorld world = await WireWorld.StartAsync(engine);
+        ClientOptions other = new() { Tls = new TlsClient("other.example", TestCertificates.Shared.Roots, engine: engine) };
         await ExpectFaultAsync(world.Server.LocalEndPoint, other, LinkFault.TlsNameMismatch);
     }
 
@@ -119,16 +125,16 @@ public class DialTests
     public async Task An_expired_certificate_is_named()
     {
         DateTimeOffset now = DateTimeOffset.UtcNow;
-        var expired = new TlsServer(TestCertificates.Shared.Sign("localhost", now.AddDays(-3), now.AddDays(-2)));
+        var expired = new TlsServer(TestCertificates.Shared.Sign("localhost", now.AddDays(-3), now.AddDays(-2)), engine: engine);
         await using MqttServer server = MqttServer.Start(AnyPort, new RecordingHandler(), new() { Tls = expired });
-        await ExpectFaultAsync(server.LocalEndPoint, WireWorld.Client, LinkFault.TlsExpired);
+        await ExpectFaultAsync(server.LocalEndPoint, WireWorld.Client(engine), LinkFault.TlsExpired);
     }
 
     [Fact]
     public async Task A_plain_server_is_a_tls_fault()
     {
         await using MqttServer plain = MqttServer.Start(AnyPort, new RecordingHandler());
-        await ExpectFaultAsync(plain.LocalEndPoint, WireWorld.Client, LinkFault.TlsFailed);
+        await ExpectFaultAsync(plain.LocalEndPoint, WireWorld.Client(engine), LinkFault.TlsFailed);
     }
 
     [Theory]
@@ -137,8 +143,8 @@ public class DialTests
     public async Task A_name_with_several_addresses_is_tried_until_one_answers(string? source)
     {
         // "localhost" is usually ::1 and 127.0.0.1; the server listens on the latter only.
-        await using WireWorld world = await WireWorld.StartAsync();
-        ClientOptions options = WireWorld.Client with { LocalAddress = source is null ? null : IPAddress.Parse(source) };
+        await using WireWorld world = await WireWorld.StartAsync(engine);
+        ClientOptions options = WireWorld.Client(engine) with { LocalAddress = source is null ? null : IPAddress.Parse(source) };
         ClientSession session = await ClientSession.DialAsync(
             "localhost", world.Server.LocalEndPoint.Port, options, new RecordingHandler());
         Assert.True(session.IsOpen);
@@ -148,20 +154,20 @@ public class DialTests
     [Fact]
     public async Task A_source_address_can_be_chosen_and_a_foreign_one_is_named()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
-        ClientOptions second = WireWorld.Client with { LocalAddress = IPAddress.Parse("127.0.0.2") };
+        await using WireWorld world = await WireWorld.StartAsync(engine);
+        ClientOptions second = WireWorld.Client(engine) with { LocalAddress = IPAddress.Parse("127.0.0.2") };
         ClientSession session = await ClientSession.DialAsync(world.Server.LocalEndPoint, second, new RecordingHandler());
         session.Close(reset: true);
-        ClientOptions foreign = WireWorld.Client with { LocalAddress = IPAddress.Parse("192.0.2.1") };
+        ClientOptions foreign = WireWorld.Client(engine) with { LocalAddress = IPAddress.Parse("192.0.2.1") };
         await ExpectFaultAsync(world.Server.LocalEndPoint, foreign, LinkFault.LocalAddressUnavailable);
     }
 
     [Fact]
     public async Task A_reset_by_the_client_is_a_reset_at_the_server()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         var client = new TalkingClient();
-        ClientSession session = await ClientSession.DialAsync(world.Server.LocalEndPoint, WireWorld.Client, client);
+        ClientSession session = await ClientSession.DialAsync(world.Server.LocalEndPoint, WireWorld.Client(engine), client);
         session.SendConnect(new ConnectPacket { ClientId = "r"u8 });
         session.SendPingreq();
         await client.Ponged.WaitAsync(WireWorld.Patience);

@@ -5,8 +5,14 @@ using Agent.Wire;
 namespace Agent.Tests.Wire;
 
 /// <summary>Peers that misbehave over real sockets: their connection ends with a name, a good client is served on.</summary>
-public class HostileTests
+public abstract class HostileTests(TlsEngine engine)
 {
+    public sealed class Portable() : HostileTests(TlsEngine.Portable);
+
+    public sealed class Native() : HostileTests(TlsEngine.Native);
+
+    private readonly TlsEngine engine = WireWorld.Demand(engine);
+
     private const string Connect = "10 0D 00 04 4D 51 54 54 04 02 00 3C 00 01 70";
 
     private static ServerOptions Impatient => new() { ConnectTimeout = TimeSpan.FromMilliseconds(300) };
@@ -14,7 +20,7 @@ public class HostileTests
     [Fact]
     public async Task Garbage_instead_of_tls()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         using Socket socket = await world.ConnectRawAsync();
         await socket.SendAsync("GET / HTTP/1.1\r\n\r\n"u8.ToArray());
         await world.ExpectEndAsync(WireWorld.PortOf(socket), SessionEnd.TlsHandshakeFailed);
@@ -23,7 +29,7 @@ public class HostileTests
     [Fact]
     public async Task A_fin_in_the_middle_of_the_handshake()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         using Socket socket = await world.ConnectRawAsync();
         await socket.SendAsync(GoldenPackets.FromHex("16 03 01 02 00 01 00"));
         socket.Shutdown(SocketShutdown.Send);
@@ -35,7 +41,7 @@ public class HostileTests
     [InlineData("16 03 01 02 00 01 00")]
     public async Task Silence_before_or_in_the_handshake(string firstBytes)
     {
-        await using WireWorld world = await WireWorld.StartAsync(Impatient);
+        await using WireWorld world = await WireWorld.StartAsync(engine, Impatient);
         using Socket socket = await world.ConnectRawAsync();
         await socket.SendAsync(GoldenPackets.FromHex(firstBytes));
         await world.ExpectEndAsync(WireWorld.PortOf(socket), SessionEnd.ConnectTimeout);
@@ -47,7 +53,7 @@ public class HostileTests
     [InlineData("10 0D 00 04 4D 51")]
     public async Task Silence_or_half_a_connect_after_the_handshake(string firstBytes)
     {
-        await using WireWorld world = await WireWorld.StartAsync(Impatient);
+        await using WireWorld world = await WireWorld.StartAsync(engine, Impatient);
         await SendAndExpectAsync(world, firstBytes, SessionEnd.ConnectTimeout);
     }
 
@@ -63,14 +69,14 @@ public class HostileTests
     [InlineData(Connect + "E0 00", SessionEnd.Disconnected)]
     public async Task A_broken_rule_after_the_handshake(string bytes, SessionEnd expected)
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         await SendAndExpectAsync(world, bytes, expected);
     }
 
     [Fact]
     public async Task An_mqtt_5_connect_gets_connack_1_and_then_the_end()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         (Socket socket, SslStream tls) = await world.ConnectTlsAsync();
         await using SslStream closing = tls;
         await tls.WriteAsync(GoldenPackets.FromHex("10 14 00 04 4D 51 54 54 05 02 00 3C 03 21 00 14 00 04 66 69 76 65"));
@@ -87,7 +93,7 @@ public class HostileTests
     [InlineData("", SessionEnd.PeerClosed)]
     public async Task A_fin_without_disconnect(string bytes, SessionEnd expected)
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         (Socket socket, SslStream tls) = await world.ConnectTlsAsync();
         await using SslStream closing = tls;
         await tls.WriteAsync(GoldenPackets.FromHex(bytes));
@@ -98,7 +104,7 @@ public class HostileTests
     [Fact]
     public async Task A_reset()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         (Socket socket, SslStream tls) = await world.ConnectTlsAsync();
         await ConnectAndAwaitConnackAsync(tls);
         int port = WireWorld.PortOf(socket);
@@ -110,7 +116,7 @@ public class HostileTests
     [Fact]
     public async Task A_damaged_tls_record()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         (Socket socket, SslStream tls) = await world.ConnectTlsAsync();
         await ConnectAndAwaitConnackAsync(tls);
         await socket.SendAsync(GoldenPackets.FromHex("17 03 03 00 20" + string.Concat(Enumerable.Repeat("5A", 32))));
@@ -122,7 +128,7 @@ public class HostileTests
     public async Task A_slow_reader()
     {
         var flood = new Flooding();
-        await using WireWorld world = await WireWorld.StartAsync(handler: flood);
+        await using WireWorld world = await WireWorld.StartAsync(engine, handler: flood);
         (Socket socket, SslStream tls) = await world.ConnectTlsAsync();
         await using SslStream closing = tls;
         await tls.WriteAsync(GoldenPackets.FromHex(Connect + "82 06 00 01 00 01 61 00"));
@@ -141,7 +147,7 @@ public class HostileTests
     {
         // More than the system's socket buffers take, so that a write is stuck when the bound is met.
         ServerOptions roomy = new() { Limits = new SessionLimits { OutboundBytesMax = 32 << 20 } };
-        await using WireWorld world = await WireWorld.StartAsync(roomy, new Gushing());
+        await using WireWorld world = await WireWorld.StartAsync(engine, roomy, new Gushing());
         (Socket socket, SslStream tls) = await world.ConnectTlsAsync();
         await using SslStream closing = tls;
         await tls.WriteAsync(GoldenPackets.FromHex(Connect + "82 06 00 01 00 01 61 00"));
@@ -153,6 +159,7 @@ public class HostileTests
     {
         var gush = new Gushing { TimesMax = 1, Bytes = 33 << 20 };
         await using WireWorld world = await WireWorld.StartAsync(
+            engine,
             new ServerOptions
             {
                 Limits = new SessionLimits { OutboundBytesMax = 64 << 20, CloseLinger = TimeSpan.FromMilliseconds(200) },
@@ -176,7 +183,7 @@ public class HostileTests
     {
         var flood = new Flooding();
         ServerOptions roomy = new() { Limits = new SessionLimits { OutboundBytesMax = 64 << 20 } };
-        await using WireWorld world = await WireWorld.StartAsync(roomy, flood);
+        await using WireWorld world = await WireWorld.StartAsync(engine, roomy, flood);
         (_, SslStream tls) = await world.ConnectTlsAsync();
         await using SslStream closing = tls;
         await tls.WriteAsync(GoldenPackets.FromHex(Connect + "82 06 00 01 00 01 61 00"));
@@ -196,7 +203,7 @@ public class HostileTests
     [Fact]
     public async Task Silent_strangers_above_the_bound_do_not_keep_a_good_client_out()
     {
-        await using WireWorld world = await WireWorld.StartAsync(new ServerOptions
+        await using WireWorld world = await WireWorld.StartAsync(engine, new ServerOptions
         {
             StrangersMax = 8,
             StrangersPerAddressMax = 4,
@@ -218,7 +225,7 @@ public class HostileTests
     [Fact]
     public async Task A_connection_above_the_maximum_is_reset_and_the_others_live()
     {
-        await using WireWorld world = await WireWorld.StartAsync(new ServerOptions { ConnectionsMax = 1 });
+        await using WireWorld world = await WireWorld.StartAsync(engine, new ServerOptions { ConnectionsMax = 1 });
         await Assert.ThrowsAsync<SocketException>(async () =>
         {
             using Socket socket = await world.ConnectRawAsync();
@@ -232,7 +239,7 @@ public class HostileTests
     public async Task Closing_from_another_thread_wakes_an_idle_connection_and_delivers_what_was_sent()
     {
         var flood = new Flooding();
-        await using WireWorld world = await WireWorld.StartAsync(handler: flood);
+        await using WireWorld world = await WireWorld.StartAsync(engine, handler: flood);
         (Socket socket, SslStream tls) = await world.ConnectTlsAsync();
         await using SslStream closing = tls;
         await tls.WriteAsync(GoldenPackets.FromHex(Connect + "82 06 00 01 00 01 61 00"));
@@ -248,7 +255,7 @@ public class HostileTests
     [Fact]
     public async Task Stopping_ends_every_connection_by_that_name()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         (Socket socket, SslStream tls) = await world.ConnectTlsAsync();
         await using SslStream closing = tls;
         await ConnectAndAwaitConnackAsync(tls);

@@ -4,18 +4,24 @@ using Agent.Wire;
 namespace Agent.Tests.Wire;
 
 /// <summary>Mosquitto's own clients against our server, over TLS, unmodified.</summary>
-public class MosquittoTests
+public abstract class MosquittoTests(TlsEngine engine)
 {
+    public sealed class Portable() : MosquittoTests(TlsEngine.Portable);
+
+    public sealed class Native() : MosquittoTests(TlsEngine.Native);
+
+    private readonly TlsEngine engine = WireWorld.Demand(engine);
+
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
     public async Task Mosquitto_pub_delivers_at_each_quality_of_service(int qos)
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         (int exitCode, string output) = await RunAsync(
             world, "mosquitto_pub", "-i", "pub", "-t", "a/b", "-m", "hello", "-q", $"{qos}");
         Assert.True(exitCode == 0, output);
-        Assert.Contains($"publish {qos} a/b", world.Handler.Calls);
+        await world.Handler.Seen($"publish {qos} a/b").WaitAsync(WireWorld.Patience);
         await world.Handler.Seen("closed Disconnected").WaitAsync(WireWorld.Patience);
     }
 
@@ -24,7 +30,7 @@ public class MosquittoTests
     [InlineData(1)]
     public async Task Mosquitto_sub_receives_at_each_quality_of_service(int qos)
     {
-        await using WireWorld world = await WireWorld.StartAsync(handler: new Greeting((byte)qos));
+        await using WireWorld world = await WireWorld.StartAsync(engine, handler: new Greeting((byte)qos));
         (int exitCode, string output) = await RunAsync(
             world, "mosquitto_sub", "-i", "sub", "-t", "a/#", "-q", $"{qos}", "-C", "1", "-W", "15", "-v");
         Assert.True(exitCode == 0, output);
@@ -34,7 +40,7 @@ public class MosquittoTests
     [Fact]
     public async Task Mosquitto_pub_of_quality_2_is_cut_off_and_mqtt_5_is_refused()
     {
-        await using WireWorld world = await WireWorld.StartAsync();
+        await using WireWorld world = await WireWorld.StartAsync(engine);
         (int exitCode, _) = await RunAsync(world, "mosquitto_pub", "-i", "five", "-t", "a", "-m", "x", "-V", "mqttv5");
         Assert.NotEqual(0, exitCode);
         await world.Handler.Seen("closed UnsupportedVersion").WaitAsync(WireWorld.Patience);

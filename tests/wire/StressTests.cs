@@ -5,8 +5,14 @@ using Agent.Wire;
 namespace Agent.Tests.Wire;
 
 /// <summary>Many threads and many endings at once over real sockets; the draw is seeded, the interleaving is not.</summary>
-public class StressTests(ITestOutputHelper output)
+public abstract class StressTests(TlsEngine engine, ITestOutputHelper output)
 {
+    public sealed class Portable(ITestOutputHelper output) : StressTests(TlsEngine.Portable, output);
+
+    public sealed class Native(ITestOutputHelper output) : StressTests(TlsEngine.Native, output);
+
+    private readonly TlsEngine engine = WireWorld.Demand(engine);
+
     private const int Seed = 20_260_312;
 
     [Fact]
@@ -15,9 +21,9 @@ public class StressTests(ITestOutputHelper output)
         const int threads = 4;
         const int each = 2000;
         var server = new Subscribers();
-        await using WireWorld world = await WireWorld.StartAsync(handler: server);
+        await using WireWorld world = await WireWorld.StartAsync(engine, handler: server);
         var client = new Counting(threads, each);
-        ClientSession session = await ClientSession.DialAsync(world.Server.LocalEndPoint, WireWorld.Client, client);
+        ClientSession session = await ClientSession.DialAsync(world.Server.LocalEndPoint, WireWorld.Client(engine), client);
         session.SendConnect(new ConnectPacket { ClientId = "many"u8 });
         session.SendSubscribe(1, new TopicFilter("#"));
         ServerSession far = await server.First.WaitAsync(WireWorld.Patience);
@@ -36,7 +42,7 @@ public class StressTests(ITestOutputHelper output)
         int[] endings = [.. Enumerable.Range(0, connections).Select(_ => random.Next(6))];
         var server = new Subscribers();
         var client = new Ends();
-        await using WireWorld world = await WireWorld.StartAsync(handler: server);
+        await using WireWorld world = await WireWorld.StartAsync(engine, handler: server);
         await Parallel.ForEachAsync(
             endings, new ParallelOptions { MaxDegreeOfParallelism = 16 },
             async (ending, _) => await LiveAndDieAsync(world, client, ending));
@@ -53,10 +59,10 @@ public class StressTests(ITestOutputHelper output)
         }
     }
 
-    private static async Task LiveAndDieAsync(WireWorld world, Ends client, int ending)
+    private async Task LiveAndDieAsync(WireWorld world, Ends client, int ending)
     {
         var ready = new TaskCompletionSource<ServerSession?>(TaskCreationOptions.RunContinuationsAsynchronously);
-        ClientSession near = await ClientSession.DialAsync(world.Server.LocalEndPoint, WireWorld.Client, client, ready);
+        ClientSession near = await ClientSession.DialAsync(world.Server.LocalEndPoint, WireWorld.Client(engine), client, ready);
         using (near.BeginBatch())
         {
             near.SendConnect(new ConnectPacket { ClientId = "s"u8 });

@@ -10,6 +10,16 @@ namespace Agent.Tests.Wire;
 public sealed class WireWorld : IAsyncDisposable
 {
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly Dictionary<TlsEngine, TlsServer> Servers = Enum.GetValues<TlsEngine>()
+        .Where(TlsEngines.IsAvailable)
+        .ToDictionary(engine => engine, engine => new TlsServer(TestCertificates.Shared.Server, engine: engine));
+
+    private static readonly Dictionary<TlsEngine, ClientOptions> Clients = Enum.GetValues<TlsEngine>()
+        .Where(TlsEngines.IsAvailable)
+        .ToDictionary(
+            engine => engine,
+            engine => new ClientOptions { Tls = new TlsClient("localhost", TestCertificates.Shared.Roots, engine: engine) });
+
     private readonly Bystander _bystander = new();
     private ClientSession? _good;
 
@@ -23,17 +33,24 @@ public sealed class WireWorld : IAsyncDisposable
 
     public MqttServer Server { get; }
 
-    public static TlsServer Tls { get; } = new(TestCertificates.Shared.Server);
-
-    public static ClientOptions Client { get; } = new()
+    /// <summary>The engine; where this machine does not have it, the test is skipped.</summary>
+    public static TlsEngine Demand(TlsEngine engine)
     {
-        Tls = new TlsClient("localhost", TestCertificates.Shared.Roots),
-    };
+        Assert.SkipUnless(TlsEngines.IsAvailable(engine), $"no TLS engine {engine} here");
+        return engine;
+    }
 
-    public static async Task<WireWorld> StartAsync(ServerOptions? options = null, RecordingHandler? handler = null)
+    /// <summary>A server's settings with this engine.</summary>
+    public static TlsServer Tls(TlsEngine engine) => Servers[engine];
+
+    /// <summary>A client's settings with this engine.</summary>
+    public static ClientOptions Client(TlsEngine engine) => Clients[engine];
+
+    public static async Task<WireWorld> StartAsync(
+        TlsEngine engine, ServerOptions? options = null, RecordingHandler? handler = null)
     {
-        var world = new WireWorld((options ?? new ServerOptions()) with { Tls = Tls }, handler ?? new RecordingHandler());
-        world._good = await ClientSession.DialAsync(world.Server.LocalEndPoint, Client, world._bystander);
+        var world = new WireWorld((options ?? new ServerOptions()) with { Tls = Tls(engine) }, handler ?? new RecordingHandler());
+        world._good = await ClientSession.DialAsync(world.Server.LocalEndPoint, Client(engine), world._bystander);
         world._good.SendConnect(new ConnectPacket { ClientId = "good"u8, CleanSession = true });
         await world._bystander.Connected.WaitAsync(Patience);
         return world;

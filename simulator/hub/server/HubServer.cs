@@ -112,6 +112,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
     /// <summary>Opens the data folder and listens.</summary>
     /// <exception cref="HubDataException">The folder holds something damaged, or another hub uses it.</exception>
     /// <exception cref="SocketException">The port cannot be had.</exception>
+    /// <exception cref="TlsEngineException">The engine asked for is not to be had here.</exception>
     public static HubServer Start(HubServerOptions options)
     {
         TextWriter? told = options.Lines;
@@ -201,7 +202,7 @@ public sealed partial class HubServer : IHubLog, IAsyncDisposable
         options.Watch?.Invoke(new FaultGate(this)) ?? new FaultGate(this),
         new ServerOptions
         {
-            Tls = new TlsServer(Data.ServerCertificate),
+            Tls = new TlsServer(Data.ServerCertificate, engine: options.TlsEngine),
             ConnectTimeout = options.ConnectWithin,
             Time = time,
             Limits = new SessionLimits { CloseLinger = TimeSpan.FromSeconds(1) },

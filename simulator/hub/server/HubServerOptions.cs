@@ -37,6 +37,9 @@ public sealed record HubServerOptions
     /// <summary>MQTT over TLS. 0 = any free port.</summary>
     public int Port { get; init; } = 8883;
 
+    /// <summary>Who does the work of TLS on that port. HTTPS is always the web server's own.</summary>
+    public TlsEngine TlsEngine { get; init; }
+
     /// <summary>
     /// How long a client may take from TCP to CONNECT. Default 30 s, the vendor's figure for its MQTT 5 preview; for 3.1.1
     /// none is known (facts/iothub.md §1.2).

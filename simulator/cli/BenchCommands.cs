@@ -1,0 +1,85 @@
+using System.CommandLine;
+using System.Globalization;
+using Agent.Load;
+using Agent.Wire;
+
+namespace Agent.Cli;
+
+/// <summary><c>bench wire</c> and the processes it starts of itself.</summary>
+public static class BenchCommands
+{
+    /// <summary>The commands; those for its own processes are hidden.</summary>
+    public static IEnumerable<Command> Create(Option<bool> json) => [Wire(json), HubProcess(), FleetProcess()];
+
+    private static Command Wire(Option<bool> json)
+    {
+        Option<int> connections = Number("--connections", "Devices in all.", 1000, 1, 1_000_000);
+        Option<int> rate = Number("--messages-per-second", "QoS 1 messages over all devices.", 10_000, 1, 1_000_000);
+        Option<int> seconds = Number("--seconds", "How long messages are sent: alone, then while a tenth of the devices renews.", 10, 1, 3600);
+        Option<int> dials = Number("--dials", "Dials under way at once, in each fleet.", 32, 1, 500);
+        Option<TlsEngine> tls = TlsOption.Create();
+        var resume = new Option<bool>("--resume") { Description = "Resume TLS sessions instead of full handshakes." };
+        var command = new Command(
+            "wire", "A fleet and a hub in processes of their own over TLS: connections, memory, messages, renewals.")
+        {
+            connections, rate, seconds, dials, tls, resume,
+        };
+        command.SetAction((parsed, _) => BenchWire.RunAsync(
+            new WireLoadOptions
+            {
+                Connections = parsed.GetValue(connections),
+                MessagesPerSecond = parsed.GetValue(rate),
+                Seconds = parsed.GetValue(seconds),
+                DialsAtOnce = parsed.GetValue(dials),
+                Engine = parsed.GetValue(tls),
+                Resume = parsed.GetValue(resume),
+            },
+            parsed.GetValue(json)));
+        return command;
+    }
+
+    private static Command HubProcess()
+    {
+        Option<int> first = Number("--first", "Number of the first device.", 0, 0, 1_000_000);
+        Option<int> count = Number("--count", "Devices.", 1, 1, 1_000_000);
+        Option<TlsEngine> tls = TlsOption.Create();
+        var command = new Command("wire-hub", "For bench itself: a hub that takes orders on standard input.") { first, count, tls };
+        command.Hidden = true;
+        command.SetAction((parsed, _) => HubChild.RunAsync(parsed.GetValue(first), parsed.GetValue(count), parsed.GetValue(tls)));
+        return command;
+    }
+
+    private static Command FleetProcess()
+    {
+        Option<int> port = Number("--port", "The server's.", 8883, 1, 65_535);
+        Option<int> count = Number("--count", "Devices, where there is no file of them.", 1, 1, 1_000_000);
+        var authority = new Option<string>("--ca") { Required = true };
+        var devices = new Option<string?>("--connection-strings");
+        Option<TlsEngine> tls = TlsOption.Create();
+        var resume = new Option<bool>("--resume");
+        var command = new Command("wire-fleet", "For bench itself: a fleet that takes orders on standard input.")
+        {
+            port, count, authority, devices, tls, resume,
+        };
+        command.Hidden = true;
+        command.SetAction((parsed, _) => FleetChild.RunAsync(new FleetStart(
+            parsed.GetValue(port), parsed.GetRequiredValue(authority), parsed.GetValue(devices), parsed.GetValue(count),
+            parsed.GetValue(tls), parsed.GetValue(resume))));
+        return command;
+    }
+
+    private static Option<int> Number(string name, string about, int standard, int min, int max)
+    {
+        var option = new Option<int>(name) { Description = about, DefaultValueFactory = _ => standard, HelpName = "N" };
+        option.Validators.Add(result =>
+        {
+            int value = result.GetValue(option);
+            if (value < min || value > max)
+            {
+                result.AddError(string.Create(
+                    CultureInfo.InvariantCulture, $"{name}: {value} is out of range; allowed: {min} to {max}"));
+            }
+        });
+        return option;
+    }
+}

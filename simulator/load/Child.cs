@@ -1,0 +1,102 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace Agent.Load;
+
+/// <summary>A process of this program's own that a benchmark has started: told things in words, answers in JSON.</summary>
+internal sealed class Child : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
+
+    private readonly Process process;
+    private readonly string name;
+
+    private Child(Process process, string name)
+    {
+        this.process = process;
+        this.name = name;
+    }
+
+    /// <summary>Starts it with these arguments of the command line and waits for its first answer.</summary>
+    /// <exception cref="IOException">It ended instead; the text is what it said of why.</exception>
+    public static async Task<(Child Child, JsonObject Ready)> StartAsync(string name, params string[] arguments)
+    {
+        (string program, string[] before) = OwnProgram();
+        var start = new ProcessStartInfo(program, [.. before, .. arguments])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        Process process = Process.Start(start)!;
+        var child = new Child(process, name);
+        try
+        {
+            return (child, await child.ReadAsync(null).ConfigureAwait(false));
+        }
+        catch
+        {
+            await child.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Has it do something and returns its answer.</summary>
+    public async Task<JsonObject> AskAsync(string order, Action<int>? onProgress = null)
+    {
+        await process.StandardInput.WriteLineAsync(order).ConfigureAwait(false);
+        await process.StandardInput.FlushAsync().ConfigureAwait(false);
+        return await ReadAsync(onProgress).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It is gone already.
+        }
+
+        using var late = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        try
+        {
+            await process.WaitForExitAsync(late.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+        }
+
+        process.Dispose();
+    }
+
+    private async Task<JsonObject> ReadAsync(Action<int>? onProgress)
+    {
+        while (await process.StandardOutput.ReadLineAsync().WaitAsync(Patience).ConfigureAwait(false) is { } line)
+        {
+            var said = (JsonObject)JsonNode.Parse(line)!;
+            if (said["progress"] is { } progress)
+            {
+                onProgress?.Invoke((int)progress);
+                continue;
+            }
+
+            return said;
+        }
+
+        string why = (await process.StandardError.ReadToEndAsync().ConfigureAwait(false)).Trim();
+        throw new IOException($"{name} ended: {(why.Length == 0 ? "no reason given" : why.ReplaceLineEndings(" "))}");
+    }
+
+    // The host beside this assembly when there is one: then a list of processes shows what it is.
+    private static (string Program, string[] Before) OwnProgram()
+    {
+        string assembly = typeof(Child).Assembly.Location;
+        string host = Path.ChangeExtension(assembly, OperatingSystem.IsWindows() ? ".exe" : null);
+        return File.Exists(host) ? (host, []) : ("dotnet", [assembly]);
+    }
+}

@@ -1,0 +1,186 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json.Nodes;
+using Agent.Hub;
+using Agent.Wire;
+using Agent.Wire.Native;
+
+namespace Agent.Load;
+
+/// <summary>What <c>bench wire</c> was asked for.</summary>
+public sealed record WireLoadOptions
+{
+    /// <summary>Devices in all.</summary>
+    public int Connections { get; init; } = 1000;
+
+    /// <summary>QoS 1 messages a second, over all devices.</summary>
+    public double MessagesPerSecond { get; init; } = 10_000;
+
+    /// <summary>How long each of the two stretches with messages lasts, s.</summary>
+    public double Seconds { get; init; } = 10;
+
+    /// <summary>Dials under way at once, in each fleet.</summary>
+    public int DialsAtOnce { get; init; } = 32;
+
+    /// <summary>Who does the work of TLS, at both ends.</summary>
+    public TlsEngine Engine { get; init; }
+
+    /// <summary>Whether TLS sessions are resumed instead of full handshakes.</summary>
+    public bool Resume { get; init; }
+}
+
+/// <summary><c>bench wire</c>: a fleet and a hub in processes of their own, by the ten thousand.</summary>
+/// <remarks>
+/// In order: a warm-up, whose connections go away again; all devices connect; everybody rests and memory is read after a full
+/// collection at both ends, against what it was after the warm-up; messages without anything else, for the processor time of a message;
+/// messages while a tenth of the fleet renews, for the latencies. A message's latency runs from when it was handed to the engine;
+/// how late the generator itself was is told beside it, and both together are <c>ackFromScheduleP99Ms</c>.
+/// Processor time of the ramp is that of hubs and fleets, CONNECT with its token and the hub's record included.
+/// </remarks>
+public static class WireLoad
+{
+    private const int WarmUps = 2000;
+    private const double BaselineSeconds = 0.5;
+    private const int RenewingPart = 10;
+
+    /// <summary>Runs it.</summary>
+    /// <param name="options">What is wanted.</param>
+    /// <param name="limits">From <see cref="WireLimits.Plan(int, TlsEngine)"/>.</param>
+    /// <param name="onProgress">Told the share done, 0 to 1, from any thread.</param>
+    /// <param name="onFault">Told what went wrong.</param>
+    /// <returns>The figures by the names of the contract, in its order, then the others.</returns>
+    /// <exception cref="IOException">A process could not be started or has died.</exception>
+    public static async Task<IReadOnlyList<(string Name, double Value)>> RunAsync(
+        WireLoadOptions options, WireLimits limits, Action<double> onProgress, Action<string> onFault)
+    {
+        List<double> baselines = [];
+        MeasureBaseline(baselines);
+        LoadPairs pairs = await LoadPairs.StartAsync(options.Connections, limits.Pairs, options.Engine, options.Resume).ConfigureAwait(false);
+        await using (pairs.ConfigureAwait(false))
+        {
+            string dials = Text(options.DialsAtOnce);
+            await pairs.AskFleetsAsync((_, count) => $"warm {Math.Min(count, WarmUps)} {dials}").ConfigureAwait(false);
+            onProgress(0.1);
+            JsonObject[] hubsBefore = await pairs.AskHubsAsync("settle").ConfigureAwait(false);
+            JsonObject[] fleetsBefore = await pairs.AskFleetsAsync((_, _) => "settle").ConfigureAwait(false);
+
+            long begin = Stopwatch.GetTimestamp();
+            JsonObject[] ramp = await pairs.AskFleetsAsync(
+                (_, count) => $"connect 0 {count} {dials}", done => onProgress(0.1 + (0.5 * done / options.Connections)))
+                .ConfigureAwait(false);
+            double rampSeconds = Stopwatch.GetElapsedTime(begin).TotalSeconds;
+            JsonObject[] hubsAfter = await pairs.AskHubsAsync("mark").ConfigureAwait(false);
+            double hubRampMicros = LoadPairs.Sum(hubsAfter, "cpuMicros") - LoadPairs.Sum(hubsBefore, "cpuMicros");
+            double fleetRampMicros = LoadPairs.Sum(ramp, "cpuMicros") - LoadPairs.Sum(fleetsBefore, "cpuMicros");
+            MeasureBaseline(baselines);
+
+            JsonObject[] hubsIdle = await pairs.AskHubsAsync("settle").ConfigureAwait(false);
+            JsonObject[] fleetsIdle = await pairs.AskFleetsAsync((_, _) => "settle").ConfigureAwait(false);
+            onProgress(0.7);
+            Stretch calm = await SendAsync(pairs, options, 0).ConfigureAwait(false);
+            onProgress(0.85);
+            Stretch busy = await SendAsync(pairs, options, RenewingPart).ConfigureAwait(false);
+            JsonObject[] hubsEnd = await pairs.AskHubsAsync("mark").ConfigureAwait(false);
+            foreach (string fault in LoadPairs.Faults(busy.Fleets))
+            {
+                onFault(fault);
+            }
+
+            double connected = LoadPairs.Sum(hubsEnd, "connected");
+            double failed = Math.Max(
+                options.Connections - connected,
+                LoadPairs.SumOf(ramp, "failed") + LoadPairs.SumOf(busy.Fleets, "failed") + LoadPairs.Sum(busy.Fleets, "lost"));
+            double perHandshake = (hubRampMicros + fleetRampMicros) / options.Connections;
+            List<(string, double)> figures =
+            [
+                ("connections", options.Connections),
+                ("connected", connected),
+                ("failed", failed),
+                ("connectsPerSecond", Round(options.Connections / rampSeconds)),
+                ("hubBytesPerConnection", PerConnection(hubsIdle, hubsBefore, options.Connections)),
+                ("fleetBytesPerConnection", PerConnection(fleetsIdle, fleetsBefore, options.Connections)),
+                ("messagesPerSecond", Round(busy.Messages / options.Seconds)),
+                ("ackP50Ms", busy.Acknowledged.PercentileMs(0.50)),
+                ("ackP99Ms", busy.Acknowledged.PercentileMs(0.99)),
+                ("hubCpuMicrosPerMessage", Round(calm.HubMicros / calm.Messages)),
+                ("fleetCpuMicrosPerMessage", Round(calm.FleetMicros / calm.Messages)),
+                ("generatorLagP99Ms", busy.Lag.PercentileMs(0.99)),
+                ("pairs", limits.Pairs),
+                ("hubCpuMicrosPerConnect", Round(hubRampMicros / options.Connections)),
+                ("fleetCpuMicrosPerConnect", Round(fleetRampMicros / options.Connections)),
+                ("connectsPerCpuSecond", Round(1e6 / perHandshake)),
+                ("calmAckP99Ms", calm.Acknowledged.PercentileMs(0.99)),
+                ("ackFromScheduleP99Ms", busy.Acknowledged.PercentileMs(0.99) + busy.Lag.PercentileMs(0.99)),
+                ("renewals", busy.Renewals),
+                ("messagesUnsent", LoadPairs.SumOf(busy.Fleets, "unsent") + LoadPairs.SumOf(calm.Fleets, "unsent")),
+                ("messagesUnacknowledged", calm.Messages + busy.Messages - calm.Acknowledged.Count - busy.Acknowledged.Count),
+                ("hubBytes", LoadPairs.Sum(hubsIdle, "bytes")),
+                ("fleetBytes", LoadPairs.Sum(fleetsIdle, "bytes")),
+                ("hubManagedBytes", LoadPairs.Sum(hubsIdle, "managedBytes")),
+            ];
+            if (baselines.Count > 0)
+            {
+                double baseline = baselines.Average();
+                figures.Add(("libsslHandshakesPerCpuSecond", Round(baseline)));
+                figures.Add(("shareOfLibssl", Math.Round(1e6 / perHandshake / baseline, 3)));
+            }
+
+            onProgress(1);
+            return figures;
+        }
+    }
+
+    private static async Task<Stretch> SendAsync(LoadPairs pairs, WireLoadOptions options, int renewingPart)
+    {
+        JsonObject[] hubsBefore = await pairs.AskHubsAsync("mark").ConfigureAwait(false);
+        JsonObject[] fleetsBefore = await pairs.AskFleetsAsync((_, _) => "mark").ConfigureAwait(false);
+        int renewals = 0;
+        JsonObject[] fleets = await pairs.AskFleetsAsync((share, count) =>
+        {
+            int some = renewingPart == 0 ? 0 : Math.Max(1, count / renewingPart);
+            renewals += some;
+            return string.Create(
+                CultureInfo.InvariantCulture, $"send {options.MessagesPerSecond * share} {options.Seconds} {some}");
+        }).ConfigureAwait(false);
+        JsonObject[] hubs = await pairs.AskHubsAsync("mark").ConfigureAwait(false);
+        return new Stretch(
+            fleets, LoadPairs.SumOf(fleets, "sent"), renewals,
+            LoadPairs.Sum(hubs, "cpuMicros") - LoadPairs.Sum(hubsBefore, "cpuMicros"),
+            LoadPairs.Sum(fleets, "cpuMicros") - LoadPairs.Sum(fleetsBefore, "cpuMicros"),
+            LoadPairs.Counts(fleets, "acknowledgements"), LoadPairs.Counts(fleets, "lag"));
+    }
+
+    // With a certificate like the hub's own; nothing is measured where there is no OpenSSL to compare with.
+    private static void MeasureBaseline(List<double> baselines)
+    {
+        if (!TlsEngines.IsAvailable(TlsEngine.Native))
+        {
+            return;
+        }
+
+        string directory = Directory.CreateTempSubdirectory("agent-load-").FullName;
+        try
+        {
+            using X509Certificate2 authority = HubCertificates.OpenAuthority(directory, DateTimeOffset.UtcNow);
+            using X509Certificate2 server = HubCertificates.OpenServer(directory, authority, ["localhost"], DateTimeOffset.UtcNow);
+            baselines.Add(HandshakeBaseline.PerCpuSecond(server, [authority], "localhost", BaselineSeconds));
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private static double PerConnection(JsonObject[] idle, JsonObject[] before, int connections) =>
+        Math.Round((LoadPairs.Sum(idle, "bytes") - LoadPairs.Sum(before, "bytes")) / connections);
+
+    private static double Round(double value) => Math.Round(value, 2);
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>One stretch of messages.</summary>
+    private sealed record Stretch(
+        JsonObject[] Fleets, double Messages, int Renewals, double HubMicros, double FleetMicros, LatencyCounts Acknowledged,
+        LatencyCounts Lag);
+}
