@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using Agent.Service.Alarms;
 using Agent.Service.Doctor;
+using Agent.Service.Mqtt;
 
 namespace Agent.Service;
 
@@ -35,6 +36,9 @@ public sealed record CommandLine
     /// <summary>Devices of a benchmark.</summary>
     public int Devices { get; private init; } = 1_000_000;
 
+    // The options of the broker by name, until all are there.
+    private Dictionary<string, string> Mqtt { get; } = [];
+
     /// <summary>What the service needs.</summary>
     public ServiceOptions Options { get; private init; } = new() { Folder = DefaultFolder };
 
@@ -44,6 +48,7 @@ public sealed record CommandLine
           Serves the heartbeat checker on http://127.0.0.1:N (default {Server.DefaultPort}; 0 takes any free port) and keeps what it
           knows in DIR (default {DefaultFolder}). Any address but a loopback one needs a key of at least {AccessKey.LengthMin} characters:
           in FILE or in the environment variable {KeyVariable}. Alarms are posted to the destinations that the JSON of --alarms names.
+        {MqttSettings.Help}
         agent-service import FILE [--data DIR]
           Takes in a file of Azure Monitor Connections records or Event Grid events, one JSON object a line or one document.
         {DoctorVerb.Help}
@@ -84,6 +89,13 @@ public sealed record CommandLine
             line = line.With(arguments, ref at);
         }
 
+        if (line.Mqtt.Count > 0)
+        {
+            MqttSettings broker = MqttSettings.TryRead(line.Mqtt, environment, out string problem)
+                ?? throw new CommandLineException(problem);
+            line = line with { Options = line.Options with { Mqtt = broker } };
+        }
+
         if (line.Options is { Alarms: not null, Folder: null })
         {
             throw new CommandLineException("--alarms needs a folder: an alarm is told once only if it is kept");
@@ -122,6 +134,9 @@ public sealed record CommandLine
                 return AlarmFile.TryRead(Value(arguments, ref at), out AlarmSettings? alarms, out string problem)
                     ? this with { Options = Options with { Alarms = alarms } }
                     : throw new CommandLineException("--alarms: " + problem);
+            case "--mqtt" or "--mqtt-topic" or "--mqtt-ca" or "--mqtt-login" when Verb == "serve":
+                Mqtt[name] = Value(arguments, ref at);
+                return this;
             case "--key-file" when Verb == "serve":
                 return this with { Options = Options with { Key = KeyOf(ReadKey(Value(arguments, ref at)), name) } };
             default:

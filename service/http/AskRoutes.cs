@@ -1,4 +1,5 @@
 using System.Globalization;
+using Agent.Service.Mqtt;
 
 namespace Agent.Service;
 
@@ -48,7 +49,7 @@ public sealed record AlarmText(long Number, string Kind, string Subject, string 
 }
 
 /// <summary>Statuses and alarms out.</summary>
-public sealed class AskRoutes(CheckLoop loop, TimeProvider time)
+public sealed class AskRoutes(CheckLoop loop, TimeProvider time, MqttSource? mqtt)
 {
     /// <summary>Longest page.</summary>
     public const int PageMax = 1000;
@@ -157,6 +158,18 @@ public sealed class AskRoutes(CheckLoop loop, TimeProvider time)
                 judgementHeldUntil = checker.Doubt.HeldUntilMs > nowMs ? DeviceText.Moment(checker.Doubt.HeldUntilMs) : null,
                 fleetLost = checker.IsFleetLost,
                 journalBytes = loop.Store?.JournalBytes ?? 0,
+                mqtt = mqtt is null ? null : new
+                {
+                    connected = mqtt.Trouble is null,
+                    trouble = mqtt.Trouble,
+                    received = mqtt.Counts.Received,
+                    taken = mqtt.Counts.Taken,
+                    malformed = mqtt.Counts.Malformed,
+                    problems = mqtt.Counts.Problems,
+                    tooLarge = mqtt.Counts.TooLarge,
+                    retained = mqtt.Counts.Retained,
+                    connects = mqtt.Counts.Connects,
+                },
             },
             statusCode: failure is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
     });

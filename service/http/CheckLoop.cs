@@ -104,6 +104,15 @@ public sealed class CheckLoop : IDisposable
         }
     }
 
+    /// <summary>Declares nobody new late or silent for so long: who brings the facts cannot for the moment.</summary>
+    public void HoldJudgement(TimeSpan length)
+    {
+        lock (turn)
+        {
+            checker.Doubt.Hold(Now() + (long)length.TotalMilliseconds);
+        }
+    }
+
     /// <summary>Looks at every device whose time has come.</summary>
     public void SweepOnce()
     {

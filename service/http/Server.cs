@@ -1,4 +1,5 @@
 using Agent.Service.Alarms;
+using Agent.Service.Mqtt;
 using Microsoft.Extensions.Logging.Console;
 
 namespace Agent.Service;
@@ -56,6 +57,13 @@ public static class Server
                 alarms, options.Folder!, loop, time, services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent.Service.Alarms")));
         }
 
+        if (options.Mqtt is { } broker)
+        {
+            builder.Services.AddSingleton(services => new MqttSource(
+                broker, options.Folder, loop, time, services.GetRequiredService<ILogger<MqttSource>>()));
+            builder.Services.AddHostedService(services => services.GetRequiredService<MqttSource>());
+        }
+
         var page = new LivePage(loop, time);
         builder.Services.AddHostedService(_ => page);
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
@@ -83,7 +91,7 @@ public static class Server
         application.MapPost("/events", facts.TakeEventsAsync);
         application.MapMethods("/events", [HttpMethods.Options], FactRoutes.ShakeHands);
         application.MapPost("/logs", facts.TakeLogsAsync);
-        var ask = new AskRoutes(loop, time);
+        var ask = new AskRoutes(loop, time, application.Services.GetService<MqttSource>());
         application.MapGet("/devices", ask.ListDevices);
         application.MapGet("/devices/{id}", ask.ShowDevice);
         application.MapGet("/alarms", ask.ListAlarms);

@@ -1,5 +1,6 @@
 using System.Net;
 using Agent.Service.Alarms;
+using Agent.Service.Mqtt;
 
 namespace Agent.Service;
 
@@ -20,6 +21,9 @@ public sealed record ServiceOptions
 
     /// <summary>Whom to tell of alarms; needs a <see cref="Folder"/>. Null = nobody.</summary>
     public AlarmSettings? Alarms { get; init; }
+
+    /// <summary>The plain broker to listen to; null = none.</summary>
+    public MqttSettings? Mqtt { get; init; }
 
     /// <summary>How the folder is kept.</summary>
     public StoreOptions Store { get; init; } = new();
