@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using Agent.Service.Alarms;
 using Agent.Service.Doctor;
+using Agent.Service.Metrics;
 using Agent.Service.Mqtt;
 
 namespace Agent.Service;
@@ -44,10 +45,11 @@ public sealed record CommandLine
 
     /// <summary>What <c>--help</c> prints.</summary>
     public static string Help => $"""
-        agent-service [--port N] [--bind ADDRESS] [--data DIR|none] [--key-file FILE] [--alarms FILE]
+        agent-service [--port N] [--bind ADDRESS] [--data DIR|none] [--key-file FILE] [--alarms FILE] [--otlp URL]
           Serves the heartbeat checker on http://127.0.0.1:N (default {Server.DefaultPort}; 0 takes any free port) and keeps what it
           knows in DIR (default {DefaultFolder}). Any address but a loopback one needs a key of at least {AccessKey.LengthMin} characters:
-          in FILE or in the environment variable {KeyVariable}. Alarms are posted to the destinations that the JSON of --alarms names.
+          in FILE or in the environment variable {KeyVariable}. Alarms are posted to the destinations that the JSON of --alarms names,
+          metrics sent to the OpenTelemetry collector of --otlp.
         {MqttSettings.Help}
         agent-service import FILE [--data DIR]
           Takes in a file of Azure Monitor Connections records or Event Grid events, one JSON object a line or one document.
@@ -137,6 +139,10 @@ public sealed record CommandLine
             case "--mqtt" or "--mqtt-topic" or "--mqtt-ca" or "--mqtt-login" when Verb == "serve":
                 Mqtt[name] = Value(arguments, ref at);
                 return this;
+            case "--otlp" when Verb == "serve":
+                return OtlpExport.TryReadUrl(Value(arguments, ref at), out Uri? collector)
+                    ? this with { Options = Options with { Otlp = collector } }
+                    : throw new CommandLineException("--otlp takes the address of a collector without a password: http://127.0.0.1:4318");
             case "--key-file" when Verb == "serve":
                 return this with { Options = Options with { Key = KeyOf(ReadKey(Value(arguments, ref at)), name) } };
             default:

@@ -1,4 +1,5 @@
 using Agent.Service.Alarms;
+using Agent.Service.Metrics;
 using Agent.Service.Mqtt;
 using Microsoft.Extensions.Logging.Console;
 
@@ -60,12 +61,23 @@ public static class Server
         if (options.Mqtt is { } broker)
         {
             builder.Services.AddSingleton(services => new MqttSource(
-                broker, options.Folder, loop, time, services.GetRequiredService<ILogger<MqttSource>>()));
+                broker,
+                options.Folder,
+                loop,
+                services.GetService<ServiceMetrics>(),
+                time,
+                services.GetRequiredService<ILogger<MqttSource>>()));
             builder.Services.AddHostedService(services => services.GetRequiredService<MqttSource>());
         }
 
         var page = new LivePage(loop, time);
         builder.Services.AddHostedService(_ => page);
+        if (options.Otlp is { } collector)
+        {
+            builder.Services.AddSingleton(services =>
+                new ServiceMetrics(loop, services.GetService<AlarmDispatch>(), options.Folder, collector));
+        }
+
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         // A start that fails is thrown to the caller, which says it in one line.
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical);
@@ -75,9 +87,15 @@ public static class Server
         _ = application.Services.GetRequiredService<CheckLoop>();
         AlarmDispatch? dispatch = OpenDispatch(application);
         var door = new Doorkeeper(options, time);
+        ServiceMetrics? metrics = application.Services.GetService<ServiceMetrics>();
+        if (metrics is not null)
+        {
+            application.Use(metrics.CountAsync);
+        }
+
         application.Use(door.CheckAsync);
         application.UseRouting();
-        Map(application, loop, door, time);
+        Map(application, loop, new FactRoutes(loop, door, metrics), time);
         MapAlarms(application, new AlarmRoutes(dispatch, time));
         page.Map(application);
         application.Lifetime.ApplicationStarted.Register(loop.Run);
@@ -85,9 +103,8 @@ public static class Server
         return application;
     }
 
-    private static void Map(WebApplication application, CheckLoop loop, Doorkeeper door, TimeProvider time)
+    private static void Map(WebApplication application, CheckLoop loop, FactRoutes facts, TimeProvider time)
     {
-        var facts = new FactRoutes(loop, door);
         application.MapPost("/events", facts.TakeEventsAsync);
         application.MapMethods("/events", [HttpMethods.Options], FactRoutes.ShakeHands);
         application.MapPost("/logs", facts.TakeLogsAsync);

@@ -25,6 +25,9 @@ public sealed record ServiceOptions
     /// <summary>The plain broker to listen to; null = none.</summary>
     public MqttSettings? Mqtt { get; init; }
 
+    /// <summary>The collector that metrics are sent to; null = nothing is measured.</summary>
+    public Uri? Otlp { get; init; }
+
     /// <summary>How the folder is kept.</summary>
     public StoreOptions Store { get; init; } = new();
 

@@ -1,3 +1,5 @@
+using Agent.Service.Metrics;
+
 namespace Agent.Service.Mqtt;
 
 /// <summary>What came from the broker since the start.</summary>
@@ -35,7 +37,8 @@ public sealed class MqttCounts
 /// at once. While the broker is away no device can be heard, so for two minutes nobody is declared late for it; after that the fleet is
 /// lost to us, which is one alarm and true. When it is back the devices get time to be heard.
 /// </remarks>
-public sealed partial class MqttSource(MqttSettings settings, string? folder, CheckLoop loop, TimeProvider time, ILogger<MqttSource> log)
+public sealed partial class MqttSource(
+    MqttSettings settings, string? folder, CheckLoop loop, ServiceMetrics? metrics, TimeProvider time, ILogger<MqttSource> log)
     : BackgroundService
 {
     private static readonly TimeSpan WaitFirst = TimeSpan.FromSeconds(1);
@@ -106,7 +109,12 @@ public sealed partial class MqttSource(MqttSettings settings, string? folder, Ch
         return TimeSpan.FromSeconds(seconds * (0.5 + (chance / 2)));
     }
 
-    private Task<string?> TakeAsync(ReadOutcome outcome) => loop.TakeAsync(outcome.Facts, FactRoutes.AheadMax);
+    private async Task<string?> TakeAsync(ReadOutcome outcome)
+    {
+        string? refusal = await loop.TakeAsync(outcome.Facts, FactRoutes.AheadMax);
+        metrics?.OnRefused(refusal is null ? "senseless" : "notKept", refusal is null ? outcome.Problems.Count : outcome.Facts.Count);
+        return refusal;
+    }
 
     private void OnReady()
     {
