@@ -37,8 +37,8 @@ public sealed record CommandLine
     /// <summary>Devices of a benchmark.</summary>
     public int Devices { get; private init; } = 1_000_000;
 
-    // The options of the broker by name, until all are there.
-    private Dictionary<string, string> Mqtt { get; } = [];
+    // The options of broker and hub by name, until all are there.
+    private Dictionary<string, string> Peers { get; } = [];
 
     /// <summary>What the service needs.</summary>
     public ServiceOptions Options { get; private init; } = new() { Folder = DefaultFolder };
@@ -51,6 +51,7 @@ public sealed record CommandLine
           in FILE or in the environment variable {KeyVariable}. Alarms are posted to the destinations that the JSON of --alarms names,
           metrics sent to the OpenTelemetry collector of --otlp.
         {MqttSettings.Help}
+        {HubAccess.Help}
         agent-service import FILE [--data DIR]
           Takes in a file of Azure Monitor Connections records or Event Grid events, one JSON object a line or one document.
         {DoctorVerb.Help}
@@ -91,12 +92,7 @@ public sealed record CommandLine
             line = line.With(arguments, ref at);
         }
 
-        if (line.Mqtt.Count > 0)
-        {
-            MqttSettings broker = MqttSettings.TryRead(line.Mqtt, environment, out string problem)
-                ?? throw new CommandLineException(problem);
-            line = line with { Options = line.Options with { Mqtt = broker } };
-        }
+        line = line.Verb == "serve" ? line.WithPeers(environment) : line;
 
         if (line.Options is { Alarms: not null, Folder: null })
         {
@@ -109,6 +105,16 @@ public sealed record CommandLine
         }
 
         return line;
+    }
+
+    private CommandLine WithPeers(Func<string, string?> environment)
+    {
+        HubAccess? hub = HubAccess.TryRead(Peers, environment, out string problem);
+        MqttSettings? broker = problem.Length == 0 && Peers.Keys.Any(MqttSettings.IsOption)
+            ? MqttSettings.TryRead(Peers, environment, out problem) : null;
+        return problem.Length == 0
+            ? this with { Options = Options with { Hub = hub, Mqtt = broker } }
+            : throw new CommandLineException(problem);
     }
 
     private CommandLine With(IReadOnlyList<string> arguments, ref int at)
@@ -136,8 +142,8 @@ public sealed record CommandLine
                 return AlarmFile.TryRead(Value(arguments, ref at), out AlarmSettings? alarms, out string problem)
                     ? this with { Options = Options with { Alarms = alarms } }
                     : throw new CommandLineException("--alarms: " + problem);
-            case "--mqtt" or "--mqtt-topic" or "--mqtt-ca" or "--mqtt-login" when Verb == "serve":
-                Mqtt[name] = Value(arguments, ref at);
+            case not null when Verb == "serve" && (MqttSettings.IsOption(name) || HubAccess.IsOption(name)):
+                Peers[name] = Value(arguments, ref at);
                 return this;
             case "--otlp" when Verb == "serve":
                 return OtlpExport.TryReadUrl(Value(arguments, ref at), out Uri? collector)

@@ -1,4 +1,5 @@
 using Agent.Service.Alarms;
+using Agent.Service.Doctor;
 using Agent.Service.Metrics;
 using Agent.Service.Mqtt;
 using Microsoft.Extensions.Logging.Console;
@@ -51,11 +52,17 @@ public static class Server
         builder.Services.AddRoutingCore();
         var loop = new CheckLoop(options, time);
         builder.Services.AddSingleton(_ => loop); // By a factory, so that the container disposes of it.
+        builder.Services.AddSingleton(_ => Acknowledgements.Open(options.Folder, loop));
         if (options.Alarms is { } alarms)
         {
             // Made after the loop and so disposed of before it.
             builder.Services.AddSingleton(services => AlarmDispatch.Open(
-                alarms, options.Folder!, loop, time, services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent.Service.Alarms")));
+                alarms,
+                options.Folder!,
+                loop,
+                services.GetRequiredService<Acknowledgements>(),
+                time,
+                services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent.Service.Alarms")));
         }
 
         if (options.Mqtt is { } broker)
@@ -85,7 +92,7 @@ public static class Server
 
         WebApplication application = builder.Build();
         _ = application.Services.GetRequiredService<CheckLoop>();
-        AlarmDispatch? dispatch = OpenDispatch(application);
+        (Acknowledgements acknowledgements, AlarmDispatch? dispatch) = OpenAlarms(application);
         var door = new Doorkeeper(options, time);
         ServiceMetrics? metrics = application.Services.GetService<ServiceMetrics>();
         if (metrics is not null)
@@ -96,8 +103,9 @@ public static class Server
         application.Use(door.CheckAsync);
         application.UseRouting();
         Map(application, loop, new FactRoutes(loop, door, metrics), time);
-        MapAlarms(application, new AlarmRoutes(dispatch, time));
-        page.Map(application);
+        application.MapPost("/devices/{id}/doctor", (Delegate)new DoctorRoutes(loop, options.Hub, time).ExamineAsync);
+        MapAlarms(application, new AlarmRoutes(acknowledgements, dispatch, time));
+        page.Map(application, acknowledgements);
         application.Lifetime.ApplicationStarted.Register(loop.Run);
         application.Lifetime.ApplicationStarted.Register(() => dispatch?.Start());
         return application;
@@ -108,7 +116,8 @@ public static class Server
         application.MapPost("/events", facts.TakeEventsAsync);
         application.MapMethods("/events", [HttpMethods.Options], FactRoutes.ShakeHands);
         application.MapPost("/logs", facts.TakeLogsAsync);
-        var ask = new AskRoutes(loop, time, application.Services.GetService<MqttSource>());
+        IServiceProvider services = application.Services;
+        var ask = new AskRoutes(loop, time, services.GetService<AlarmDispatch>(), services.GetService<MqttSource>());
         application.MapGet("/devices", ask.ListDevices);
         application.MapGet("/devices/{id}", ask.ShowDevice);
         application.MapGet("/alarms", ask.ListAlarms);
@@ -122,11 +131,11 @@ public static class Server
         application.MapPost("/alarms/test", (Delegate)routes.TestAsync);
     }
 
-    private static AlarmDispatch? OpenDispatch(WebApplication application)
+    private static (Acknowledgements Acknowledgements, AlarmDispatch? Dispatch) OpenAlarms(WebApplication application)
     {
         try
         {
-            return application.Services.GetService<AlarmDispatch>();
+            return (application.Services.GetRequiredService<Acknowledgements>(), application.Services.GetService<AlarmDispatch>());
         }
         catch (StoreException)
         {

@@ -1,5 +1,6 @@
 using System.Net;
 using Agent.Service.Alarms;
+using Agent.Service.Doctor;
 using Agent.Service.Mqtt;
 
 namespace Agent.Service;
@@ -27,6 +28,9 @@ public sealed record ServiceOptions
 
     /// <summary>The collector that metrics are sent to; null = nothing is measured.</summary>
     public Uri? Otlp { get; init; }
+
+    /// <summary>The hub to ask about one device at the press of a button; null = none.</summary>
+    public HubAccess? Hub { get; init; }
 
     /// <summary>How the folder is kept.</summary>
     public StoreOptions Store { get; init; } = new();

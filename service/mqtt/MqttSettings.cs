@@ -48,6 +48,9 @@ public sealed class MqttSettings
 
     internal string? Password { get; init; }
 
+    /// <summary>The options this reads.</summary>
+    public static bool IsOption(string name) => name is "--mqtt" or "--mqtt-topic" or "--mqtt-ca" or "--mqtt-login";
+
     /// <summary>Puts the options together.</summary>
     /// <param name="options">Values by name: <c>--mqtt</c> and those that begin with it.</param>
     /// <param name="environment">Where user and password may be.</param>
@@ -59,7 +62,7 @@ public sealed class MqttSettings
         ArgumentNullException.ThrowIfNull(environment);
         if (!options.TryGetValue("--mqtt", out string? address))
         {
-            problem = $"{options.Keys.First()} needs --mqtt URL";
+            problem = $"{options.Keys.First(IsOption)} needs --mqtt URL";
             return null;
         }
 
