@@ -2,6 +2,8 @@ using System.Globalization;
 using System.Net;
 using Agent.Service.Alarms;
 using Agent.Service.Doctor;
+using Agent.Service.Metrics;
+using Agent.Service.Mqtt;
 
 namespace Agent.Service;
 
@@ -35,15 +37,21 @@ public sealed record CommandLine
     /// <summary>Devices of a benchmark.</summary>
     public int Devices { get; private init; } = 1_000_000;
 
+    // The options of broker and hub by name, until all are there.
+    private Dictionary<string, string> Peers { get; } = [];
+
     /// <summary>What the service needs.</summary>
     public ServiceOptions Options { get; private init; } = new() { Folder = DefaultFolder };
 
     /// <summary>What <c>--help</c> prints.</summary>
     public static string Help => $"""
-        agent-service [--port N] [--bind ADDRESS] [--data DIR|none] [--key-file FILE] [--alarms FILE]
+        agent-service [--port N] [--bind ADDRESS] [--data DIR|none] [--key-file FILE] [--alarms FILE] [--otlp URL]
           Serves the heartbeat checker on http://127.0.0.1:N (default {Server.DefaultPort}; 0 takes any free port) and keeps what it
           knows in DIR (default {DefaultFolder}). Any address but a loopback one needs a key of at least {AccessKey.LengthMin} characters:
-          in FILE or in the environment variable {KeyVariable}. Alarms are posted to the destinations that the JSON of --alarms names.
+          in FILE or in the environment variable {KeyVariable}. Alarms are posted to the destinations that the JSON of --alarms names,
+          metrics sent to the OpenTelemetry collector of --otlp.
+        {MqttSettings.Help}
+        {HubAccess.Help}
         agent-service import FILE [--data DIR]
           Takes in a file of Azure Monitor Connections records or Event Grid events, one JSON object a line or one document.
         {DoctorVerb.Help}
@@ -84,6 +92,8 @@ public sealed record CommandLine
             line = line.With(arguments, ref at);
         }
 
+        line = line.Verb == "serve" ? line.WithPeers(environment) : line;
+
         if (line.Options is { Alarms: not null, Folder: null })
         {
             throw new CommandLineException("--alarms needs a folder: an alarm is told once only if it is kept");
@@ -95,6 +105,16 @@ public sealed record CommandLine
         }
 
         return line;
+    }
+
+    private CommandLine WithPeers(Func<string, string?> environment)
+    {
+        HubAccess? hub = HubAccess.TryRead(Peers, environment, out string problem);
+        MqttSettings? broker = problem.Length == 0 && Peers.Keys.Any(MqttSettings.IsOption)
+            ? MqttSettings.TryRead(Peers, environment, out problem) : null;
+        return problem.Length == 0
+            ? this with { Options = Options with { Hub = hub, Mqtt = broker } }
+            : throw new CommandLineException(problem);
     }
 
     private CommandLine With(IReadOnlyList<string> arguments, ref int at)
@@ -122,6 +142,13 @@ public sealed record CommandLine
                 return AlarmFile.TryRead(Value(arguments, ref at), out AlarmSettings? alarms, out string problem)
                     ? this with { Options = Options with { Alarms = alarms } }
                     : throw new CommandLineException("--alarms: " + problem);
+            case not null when Verb == "serve" && (MqttSettings.IsOption(name) || HubAccess.IsOption(name)):
+                Peers[name] = Value(arguments, ref at);
+                return this;
+            case "--otlp" when Verb == "serve":
+                return OtlpExport.TryReadUrl(Value(arguments, ref at), out Uri? collector)
+                    ? this with { Options = Options with { Otlp = collector } }
+                    : throw new CommandLineException("--otlp takes the address of a collector without a password: http://127.0.0.1:4318");
             case "--key-file" when Verb == "serve":
                 return this with { Options = Options with { Key = KeyOf(ReadKey(Value(arguments, ref at)), name) } };
             default:

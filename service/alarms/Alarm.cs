@@ -42,6 +42,11 @@ public sealed record Alarm(long Number, AlarmKind Kind, int Subject, long Raised
     public byte DeviceReason { get; init; }
 }
 
+/// <summary>Somebody knows of an alarm.</summary>
+/// <param name="By">Who, as he calls himself.</param>
+/// <param name="AtMs">When he said so, UTC milliseconds.</param>
+public sealed record Acknowledgement(string By, long AtMs);
+
 /// <summary>The open alarms, the latest closed ones, and what changed since somebody last asked.</summary>
 /// <remarks>
 /// Exactly one raise and one clear per episode: an alarm is open or not, by kind and subject. What changed is written to the journal
@@ -54,6 +59,7 @@ public sealed class AlarmBook
     private readonly Dictionary<(AlarmKind, int), Alarm> open = [];
     private readonly Queue<Alarm> closed = new();
     private readonly List<Alarm> changes = [];
+    private readonly Dictionary<long, Acknowledgement> acknowledged = [];
 
     /// <summary>Number of the latest alarm.</summary>
     public long LastNumber { get; private set; }
@@ -66,6 +72,25 @@ public sealed class AlarmBook
 
     /// <summary>Alarms raised or cleared since the last <see cref="ClearChanges"/>, in order.</summary>
     public IReadOnlyList<Alarm> Changes => changes;
+
+    /// <summary>Who knows of which alarm, by its number; of open and kept closed ones.</summary>
+    public IReadOnlyDictionary<long, Acknowledgement> Acknowledged => acknowledged;
+
+    /// <summary>Who knows of an alarm; null = nobody said so.</summary>
+    public Acknowledgement? AcknowledgementOf(long number) => acknowledged.GetValueOrDefault(number);
+
+    /// <summary>Notes that somebody knows of an alarm; the first one counts.</summary>
+    /// <returns>The alarm; null = no such is open or kept.</returns>
+    public Alarm? Acknowledge(long number, Acknowledgement word)
+    {
+        Alarm? alarm = open.Values.Concat(closed).FirstOrDefault(known => known.Number == number);
+        if (alarm is not null)
+        {
+            acknowledged.TryAdd(number, word);
+        }
+
+        return alarm;
+    }
 
     /// <summary>Forgets what changed, after it was written down.</summary>
     public void ClearChanges() => changes.Clear();
@@ -127,7 +152,7 @@ public sealed class AlarmBook
         closed.Enqueue(alarm);
         if (closed.Count > ClosedMax)
         {
-            closed.Dequeue();
+            acknowledged.Remove(closed.Dequeue().Number);
         }
     }
 }

@@ -30,7 +30,8 @@ public sealed partial class AlarmDispatch : IAsyncDisposable
     private readonly Channel<Alarm> news = Channel.CreateUnbounded<Alarm>(new UnboundedChannelOptions { SingleReader = true });
     private Task pump = Task.CompletedTask;
 
-    private AlarmDispatch(AlarmSettings settings, CheckLoop loop, FileOutbox outbox, TimeProvider time, ILogger logger)
+    private AlarmDispatch(
+        AlarmSettings settings, CheckLoop loop, Acknowledgements acknowledgements, FileOutbox outbox, TimeProvider time, ILogger logger)
     {
         this.settings = settings;
         this.loop = loop;
@@ -43,6 +44,7 @@ public sealed partial class AlarmDispatch : IAsyncDisposable
             OnTrouble = trouble => LogTrouble(logger, trouble),
         });
         loop.AlarmChanged += alarm => news.Writer.TryWrite(alarm);
+        acknowledgements.Added += alarm => news.Writer.TryWrite(alarm);
         CatchUp();
     }
 
@@ -59,17 +61,20 @@ public sealed partial class AlarmDispatch : IAsyncDisposable
     /// <param name="settings">Whom to tell.</param>
     /// <param name="folder">Where the checker keeps things.</param>
     /// <param name="loop">The checker; restored, and not yet running.</param>
+    /// <param name="acknowledgements">Who knows of which alarm.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Told of what is given up, without addresses and secrets.</param>
     /// <exception cref="StoreException">The outbox cannot be had.</exception>
-    public static AlarmDispatch Open(AlarmSettings settings, string folder, CheckLoop loop, TimeProvider time, ILogger logger)
+    public static AlarmDispatch Open(
+        AlarmSettings settings, string folder, CheckLoop loop, Acknowledgements acknowledgements, TimeProvider time, ILogger logger)
     {
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentNullException.ThrowIfNull(loop);
+        ArgumentNullException.ThrowIfNull(acknowledgements);
         string path = Path.Combine(folder, FileName);
         try
         {
-            return new AlarmDispatch(settings, loop, FileOutbox.Open(path), time, logger);
+            return new AlarmDispatch(settings, loop, acknowledgements, FileOutbox.Open(path), time, logger);
         }
         catch (Exception failed) when (failed is IOException or UnauthorizedAccessException)
         {
@@ -86,27 +91,6 @@ public sealed partial class AlarmDispatch : IAsyncDisposable
 
     /// <summary>Episodes of which a destination has not been told everything yet.</summary>
     public int Waiting(string destination) => outbox.Waiting(destination);
-
-    /// <summary>Notes that somebody knows of an open alarm, and tells the destinations; kept when it returns.</summary>
-    /// <returns>False = no such alarm is open; true = noted, or somebody had been before.</returns>
-    public async Task<bool> AcknowledgeAsync(long number, string by, long nowMs)
-    {
-        Notice[] edges = loop.Ask((checker, checkerMs) => checker.Alarms.Open.FirstOrDefault(alarm => alarm.Number == number) is { } open
-            ? AlarmNotices.EdgesOf(open, checker, settings, checkerMs).ToArray() : []);
-        if (edges.Length == 0)
-        {
-            return false;
-        }
-
-        // It may have been raised in a turn whose end is not on the disk yet.
-        await (loop.Store?.CommitAsync() ?? Task.CompletedTask).ConfigureAwait(false);
-        if (outbox.Append([edges[0], edges[0] with { Edge = NoticeEdge.Acknowledged, AtMs = nowMs, By = by }], settings.Destinations))
-        {
-            delivery.Wake();
-        }
-
-        return true;
-    }
 
     /// <summary>Posts a test message to a destination at once.</summary>
     /// <returns>What came of it; null = there is no such destination.</returns>

@@ -34,6 +34,11 @@ public static class AlarmNotices
             Link = settings.Page is null ? null : new Uri(settings.Page, "#" + Uri.EscapeDataString(text.Subject)),
         };
         yield return raise;
+        if (checker.Alarms.AcknowledgementOf(alarm.Number) is { } word)
+        {
+            yield return raise with { Edge = NoticeEdge.Acknowledged, AtMs = word.AtMs, By = word.By };
+        }
+
         if (alarm.ClearedAtMs is { } clearedMs)
         {
             yield return raise with

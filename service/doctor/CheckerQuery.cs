@@ -134,7 +134,8 @@ public sealed class CheckerQuery
 
     private static CheckerWord Silence(string problem) => new(null, null, problem);
 
-    private static KnownDevice DeviceOf(JsonElement device) => new()
+    /// <summary>What a device is, from the answer of <c>GET /devices/{id}</c>.</summary>
+    internal static KnownDevice DeviceOf(JsonElement device) => new()
     {
         Status = Text(device, "status") ?? "unknown",
         SinceMs = Moment(device, "since") ?? 0,

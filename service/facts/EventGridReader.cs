@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
 
@@ -79,76 +78,18 @@ public static partial class EventGridReader
     /// <summary>What of an event may matter, as texts in the body without their quotes.</summary>
     private ref struct Noted
     {
-        public Text Type;
-        public Text Time;
-        public Text DeviceId;
-        public Text ModuleId;
-        public Text Sequence;
-        public Text ValidationCode;
-        public Text MessageDevice;
-        public Text MessageModule;
-        public Text EnqueuedTime;
-        public Text BeatType;
-        public Text BeatNumber;
-        public Text Interval;
-        public Text Renewal;
-        public Text Gap;
-        public Text Reason;
-        public Text LastGap;
-        public Text Site;
+        public JsonText Type;
+        public JsonText Time;
+        public JsonText DeviceId;
+        public JsonText ModuleId;
+        public JsonText Sequence;
+        public JsonText ValidationCode;
+        public JsonText MessageDevice;
+        public JsonText MessageModule;
+        public JsonText EnqueuedTime;
+        public BeatProperties Beat;
         public bool HasData;
         public bool HasSystem;
-    }
-
-    /// <summary>A text in the body; <see cref="IsThere"/> is false when it is missing or not a text.</summary>
-    private readonly ref struct Text
-    {
-        public readonly ReadOnlySpan<byte> Raw;
-        public readonly bool IsThere;
-        private readonly bool isEscaped;
-
-        public Text(scoped ref Utf8JsonReader json)
-        {
-            IsThere = json.TokenType == JsonTokenType.String;
-            Raw = IsThere ? json.ValueSpan : default;
-            isEscaped = IsThere && json.ValueIsEscaped;
-        }
-
-        /// <summary>The bytes it stands for, unescaped into <paramref name="room"/> where needed; empty when they do not fit.</summary>
-        public ReadOnlySpan<byte> Bytes(Span<byte> room)
-        {
-            if (!isEscaped)
-            {
-                return Raw;
-            }
-
-            // Escapes are rare here: the reader that met the text is gone, so a small one reads it again.
-            Span<byte> quoted = stackalloc byte[1026];
-            if (Raw.Length > quoted.Length - 2)
-            {
-                return default;
-            }
-
-            quoted[0] = (byte)'"';
-            Raw.CopyTo(quoted[1..]);
-            quoted[Raw.Length + 1] = (byte)'"';
-            var again = new Utf8JsonReader(quoted[..(Raw.Length + 2)]);
-            again.Read();
-            try
-            {
-                return Raw.Length <= room.Length ? room[..again.CopyString(room)] : default;
-            }
-            catch (InvalidOperationException)
-            {
-                return default; // A lone surrogate.
-            }
-        }
-
-        public string AsString()
-        {
-            Span<byte> room = stackalloc byte[1024];
-            return Encoding.UTF8.GetString(Bytes(room));
-        }
     }
 
     private static bool ReadEvent(scoped ref Utf8JsonReader json, int index, ReadOutcome outcome)
@@ -273,10 +214,10 @@ public static partial class EventGridReader
         }
     }
 
-    private static Text Next(scoped ref Utf8JsonReader json)
+    private static JsonText Next(scoped ref Utf8JsonReader json)
     {
         json.Read();
-        var text = new Text(ref json);
+        var text = new JsonText(ref json);
         json.Skip();
         return text;
     }

@@ -7,10 +7,10 @@ namespace Agent.Service;
 
 /// <summary>What a person may do about alarms: say that he knows, and try whether a destination hears.</summary>
 /// <remarks>
-/// Both take JSON and nothing else: a page in a browser can post a form to a loopback address unasked, but not that type. Both are there
-/// without destinations too and say so, so that the routes do not depend on a file.
+/// Both take JSON and nothing else: a page in a browser can post a form to a loopback address unasked, but not that type. An alarm can be
+/// acknowledged without destinations too; the page shows by whom.
 /// </remarks>
-public sealed class AlarmRoutes(AlarmDispatch? dispatch, TimeProvider time)
+public sealed class AlarmRoutes(Acknowledgements acknowledgements, AlarmDispatch? dispatch, TimeProvider time)
 {
     private const int BodyBytesMax = 4096;
     private const string NobodyIsTold = "nobody is told of alarms here: the service was started without --alarms";
@@ -31,8 +31,8 @@ public sealed class AlarmRoutes(AlarmDispatch? dispatch, TimeProvider time)
 
         try
         {
-            return await dispatch!.AcknowledgeAsync(episode, by, time.GetUtcNow().ToUnixTimeMilliseconds())
-                ? Results.Json(new { number = episode, by })
+            return await acknowledgements.AddAsync(episode, by, time.GetUtcNow().ToUnixTimeMilliseconds()) is { } word
+                ? Results.Json(new { number = episode, by = word.By, at = DeviceText.Moment(word.AtMs) })
                 : Line(StatusCodes.Status404NotFound, "no such alarm is open");
         }
         catch (Exception failed) when (failed is IOException or UnauthorizedAccessException)
@@ -50,7 +50,12 @@ public sealed class AlarmRoutes(AlarmDispatch? dispatch, TimeProvider time)
             return refusal;
         }
 
-        return await dispatch!.TestAsync(destination, context.RequestAborted) is { } note
+        if (dispatch is null)
+        {
+            return Line(StatusCodes.Status409Conflict, NobodyIsTold);
+        }
+
+        return await dispatch.TestAsync(destination, context.RequestAborted) is { } note
             ? Results.Json(new
             {
                 destination = note.Destination,
@@ -67,11 +72,6 @@ public sealed class AlarmRoutes(AlarmDispatch? dispatch, TimeProvider time)
         if (!context.Request.HasJsonContentType())
         {
             return ("", Line(StatusCodes.Status415UnsupportedMediaType, "the content type must be application/json"));
-        }
-
-        if (dispatch is null)
-        {
-            return ("", Line(StatusCodes.Status409Conflict, NobodyIsTold));
         }
 
         context.Features.Get<IHttpMaxRequestBodySizeFeature>()!.MaxRequestBodySize = BodyBytesMax;

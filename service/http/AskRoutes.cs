@@ -1,4 +1,7 @@
 using System.Globalization;
+using System.Text.Json;
+using Agent.Service.Alarms;
+using Agent.Service.Mqtt;
 
 namespace Agent.Service;
 
@@ -12,6 +15,8 @@ public sealed record AlarmText(long Number, string Kind, string Subject, string 
     public string Reason { get; init; } = "";
     public int Devices { get; init; }
     public string? DeviceReason { get; init; }
+    public string? AcknowledgedBy { get; init; }
+    public string? AcknowledgedAt { get; init; }
 
     public static AlarmText From(Alarm alarm, Checker checker)
     {
@@ -23,6 +28,7 @@ public sealed record AlarmText(long Number, string Kind, string Subject, string 
             AlarmKind.SiteLost => checker.Sites[alarm.Subject].Name,
             _ => "fleet",
         };
+        Acknowledgement? word = checker.Alarms.AcknowledgementOf(alarm.Number);
         return new AlarmText(
             alarm.Number,
             KindNames[(int)alarm.Kind],
@@ -35,6 +41,8 @@ public sealed record AlarmText(long Number, string Kind, string Subject, string 
             Reason = ReasonOf(alarm),
             Devices = alarm.Devices,
             DeviceReason = DeviceReasons.TextOf(alarm.DeviceReason),
+            AcknowledgedBy = word?.By,
+            AcknowledgedAt = DeviceText.Moment(word?.AtMs),
         };
     }
 
@@ -48,7 +56,7 @@ public sealed record AlarmText(long Number, string Kind, string Subject, string 
 }
 
 /// <summary>Statuses and alarms out.</summary>
-public sealed class AskRoutes(CheckLoop loop, TimeProvider time)
+public sealed class AskRoutes(CheckLoop loop, TimeProvider time, AlarmDispatch? dispatch, MqttSource? mqtt)
 {
     /// <summary>Longest page.</summary>
     public const int PageMax = 1000;
@@ -139,6 +147,15 @@ public sealed class AskRoutes(CheckLoop loop, TimeProvider time)
                 .Take(PageMax)
                 .Select(alarm => AlarmText.From(alarm, checker))
                 .ToArray(),
+            destinations = (dispatch?.Destinations ?? [])
+                .Select(destination => new
+                {
+                    name = destination.Name,
+                    severity = JsonNamingPolicy.CamelCase.ConvertName(destination.SeverityMin.ToString()),
+                    quietUntil = DeviceText.Moment(destination.Quiet?.EndsAtMs(nowMs)),
+                    waiting = dispatch!.Waiting(destination.Name),
+                })
+                .ToArray(),
         }));
     }
 
@@ -157,6 +174,18 @@ public sealed class AskRoutes(CheckLoop loop, TimeProvider time)
                 judgementHeldUntil = checker.Doubt.HeldUntilMs > nowMs ? DeviceText.Moment(checker.Doubt.HeldUntilMs) : null,
                 fleetLost = checker.IsFleetLost,
                 journalBytes = loop.Store?.JournalBytes ?? 0,
+                mqtt = mqtt is null ? null : new
+                {
+                    connected = mqtt.Trouble is null,
+                    trouble = mqtt.Trouble,
+                    received = mqtt.Counts.Received,
+                    taken = mqtt.Counts.Taken,
+                    malformed = mqtt.Counts.Malformed,
+                    problems = mqtt.Counts.Problems,
+                    tooLarge = mqtt.Counts.TooLarge,
+                    retained = mqtt.Counts.Retained,
+                    connects = mqtt.Counts.Connects,
+                },
             },
             statusCode: failure is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
     });

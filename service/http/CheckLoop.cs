@@ -50,6 +50,15 @@ public sealed class CheckLoop : IDisposable
     /// <summary>Told of every change of a status, once it is kept. This is where a live page plugs in; a handler must not block.</summary>
     public event Action<Transition>? StatusChanged;
 
+    /// <summary>Told of facts that are kept, and when they came, UTC milliseconds; a handler must not block nor keep them.</summary>
+    public event Action<FactBatch, long>? FactsTaken;
+
+    /// <summary>Told how long it took until facts were kept.</summary>
+    public event Action<TimeSpan>? Kept;
+
+    /// <summary>Told how long a look at what is due took.</summary>
+    public event Action<TimeSpan>? Swept;
+
     /// <summary>Begins to look at the devices whose time has come, until <see cref="Dispose"/>.</summary>
     public void Run() => loop = Task.Run(RunAsync);
 
@@ -60,9 +69,10 @@ public sealed class CheckLoop : IDisposable
         ArgumentNullException.ThrowIfNull(batch);
         Task kept;
         (Alarm[] alarms, Transition[] changes) news;
+        long now;
         lock (turn)
         {
-            long now = Now();
+            now = Now();
             if (batch.LatestMs > now + aheadMax.TotalMilliseconds)
             {
                 return $"an event is stamped more than {aheadMax.TotalMinutes} minutes ahead of this machine's clock: "
@@ -80,6 +90,7 @@ public sealed class CheckLoop : IDisposable
             kept = store?.CommitAsync() ?? Task.CompletedTask;
         }
 
+        long writing = time.GetTimestamp();
         try
         {
             await kept.ConfigureAwait(false);
@@ -89,6 +100,8 @@ public sealed class CheckLoop : IDisposable
             return "what arrives cannot be kept: the disk does not take it";
         }
 
+        Kept?.Invoke(time.GetElapsedTime(writing));
+        FactsTaken?.Invoke(batch, now);
         Tell(news);
         return null;
     }
@@ -101,6 +114,15 @@ public sealed class CheckLoop : IDisposable
         lock (turn)
         {
             return question(checker, Now());
+        }
+    }
+
+    /// <summary>Declares nobody new late or silent for so long: who brings the facts cannot for the moment.</summary>
+    public void HoldJudgement(TimeSpan length)
+    {
+        lock (turn)
+        {
+            checker.Doubt.Hold(Now() + (long)length.TotalMilliseconds);
         }
     }
 
@@ -197,7 +219,9 @@ public sealed class CheckLoop : IDisposable
         {
             while (await timer.WaitForNextTickAsync(stopping.Token).ConfigureAwait(false))
             {
+                long began = time.GetTimestamp();
                 SweepOnce();
+                Swept?.Invoke(time.GetElapsedTime(began));
                 if (snapshot.IsCompleted)
                 {
                     snapshot = Task.Run(SnapshotIfWorthIt, stopping.Token);

@@ -1,12 +1,13 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.IO.Pipelines;
+using Agent.Service.Metrics;
 
 namespace Agent.Service;
 
 /// <summary>Facts in: Event Grid's webhook and the hub's Connections log.</summary>
 /// <remarks>A device speaks only for itself here: the id is the hub's stamp, and nothing a device writes can name another.</remarks>
-public sealed class FactRoutes(CheckLoop loop, Doorkeeper door)
+public sealed class FactRoutes(CheckLoop loop, Doorkeeper door, ServiceMetrics? metrics)
 {
     /// <summary>A hub's stamp further ahead of our clock than this means that one of the two clocks is wrong.</summary>
     public static readonly TimeSpan AheadMax = TimeSpan.FromMinutes(10);
@@ -99,11 +100,13 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door)
 
         if (await loop.TakeAsync(outcome.Facts, AheadMax) is string refusal)
         {
+            metrics?.OnRefused("notKept", outcome.Facts.Count);
             // 503 and not 400: Event Grid tries again later, so nothing is lost while the trouble is being put right.
             await Answers.LineAsync(context, StatusCodes.Status503ServiceUnavailable, refusal);
             return;
         }
 
+        metrics?.OnRefused("senseless", outcome.Problems.Count);
         if (outcome.ValidationCode is string code)
         {
             await Answers.JsonAsync(context, new { validationResponse = code });

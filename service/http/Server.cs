@@ -1,4 +1,7 @@
 using Agent.Service.Alarms;
+using Agent.Service.Doctor;
+using Agent.Service.Metrics;
+using Agent.Service.Mqtt;
 using Microsoft.Extensions.Logging.Console;
 
 namespace Agent.Service;
@@ -49,15 +52,39 @@ public static class Server
         builder.Services.AddRoutingCore();
         var loop = new CheckLoop(options, time);
         builder.Services.AddSingleton(_ => loop); // By a factory, so that the container disposes of it.
+        builder.Services.AddSingleton(_ => Acknowledgements.Open(options.Folder, loop));
         if (options.Alarms is { } alarms)
         {
             // Made after the loop and so disposed of before it.
             builder.Services.AddSingleton(services => AlarmDispatch.Open(
-                alarms, options.Folder!, loop, time, services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent.Service.Alarms")));
+                alarms,
+                options.Folder!,
+                loop,
+                services.GetRequiredService<Acknowledgements>(),
+                time,
+                services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent.Service.Alarms")));
+        }
+
+        if (options.Mqtt is { } broker)
+        {
+            builder.Services.AddSingleton(services => new MqttSource(
+                broker,
+                options.Folder,
+                loop,
+                services.GetService<ServiceMetrics>(),
+                time,
+                services.GetRequiredService<ILogger<MqttSource>>()));
+            builder.Services.AddHostedService(services => services.GetRequiredService<MqttSource>());
         }
 
         var page = new LivePage(loop, time);
         builder.Services.AddHostedService(_ => page);
+        if (options.Otlp is { } collector)
+        {
+            builder.Services.AddSingleton(services =>
+                new ServiceMetrics(loop, services.GetService<AlarmDispatch>(), options.Folder, collector));
+        }
+
         builder.Logging.SetMinimumLevel(LogLevel.Warning);
         // A start that fails is thrown to the caller, which says it in one line.
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.Critical);
@@ -65,25 +92,32 @@ public static class Server
 
         WebApplication application = builder.Build();
         _ = application.Services.GetRequiredService<CheckLoop>();
-        AlarmDispatch? dispatch = OpenDispatch(application);
+        (Acknowledgements acknowledgements, AlarmDispatch? dispatch) = OpenAlarms(application);
         var door = new Doorkeeper(options, time);
+        ServiceMetrics? metrics = application.Services.GetService<ServiceMetrics>();
+        if (metrics is not null)
+        {
+            application.Use(metrics.CountAsync);
+        }
+
         application.Use(door.CheckAsync);
         application.UseRouting();
-        Map(application, loop, door, time);
-        MapAlarms(application, new AlarmRoutes(dispatch, time));
-        page.Map(application);
+        Map(application, loop, new FactRoutes(loop, door, metrics), time);
+        application.MapPost("/devices/{id}/doctor", (Delegate)new DoctorRoutes(loop, options.Hub, time).ExamineAsync);
+        MapAlarms(application, new AlarmRoutes(acknowledgements, dispatch, time));
+        page.Map(application, acknowledgements);
         application.Lifetime.ApplicationStarted.Register(loop.Run);
         application.Lifetime.ApplicationStarted.Register(() => dispatch?.Start());
         return application;
     }
 
-    private static void Map(WebApplication application, CheckLoop loop, Doorkeeper door, TimeProvider time)
+    private static void Map(WebApplication application, CheckLoop loop, FactRoutes facts, TimeProvider time)
     {
-        var facts = new FactRoutes(loop, door);
         application.MapPost("/events", facts.TakeEventsAsync);
         application.MapMethods("/events", [HttpMethods.Options], FactRoutes.ShakeHands);
         application.MapPost("/logs", facts.TakeLogsAsync);
-        var ask = new AskRoutes(loop, time);
+        IServiceProvider services = application.Services;
+        var ask = new AskRoutes(loop, time, services.GetService<AlarmDispatch>(), services.GetService<MqttSource>());
         application.MapGet("/devices", ask.ListDevices);
         application.MapGet("/devices/{id}", ask.ShowDevice);
         application.MapGet("/alarms", ask.ListAlarms);
@@ -97,11 +131,11 @@ public static class Server
         application.MapPost("/alarms/test", (Delegate)routes.TestAsync);
     }
 
-    private static AlarmDispatch? OpenDispatch(WebApplication application)
+    private static (Acknowledgements Acknowledgements, AlarmDispatch? Dispatch) OpenAlarms(WebApplication application)
     {
         try
         {
-            return application.Services.GetService<AlarmDispatch>();
+            return (application.Services.GetRequiredService<Acknowledgements>(), application.Services.GetService<AlarmDispatch>());
         }
         catch (StoreException)
         {

@@ -1,5 +1,7 @@
 using System.Net;
 using Agent.Service.Alarms;
+using Agent.Service.Doctor;
+using Agent.Service.Mqtt;
 
 namespace Agent.Service;
 
@@ -20,6 +22,15 @@ public sealed record ServiceOptions
 
     /// <summary>Whom to tell of alarms; needs a <see cref="Folder"/>. Null = nobody.</summary>
     public AlarmSettings? Alarms { get; init; }
+
+    /// <summary>The plain broker to listen to; null = none.</summary>
+    public MqttSettings? Mqtt { get; init; }
+
+    /// <summary>The collector that metrics are sent to; null = nothing is measured.</summary>
+    public Uri? Otlp { get; init; }
+
+    /// <summary>The hub to ask about one device at the press of a button; null = none.</summary>
+    public HubAccess? Hub { get; init; }
 
     /// <summary>How the folder is kept.</summary>
     public StoreOptions Store { get; init; } = new();

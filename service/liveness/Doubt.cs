@@ -34,12 +34,15 @@ public sealed class Doubt(LivenessSettings settings)
         hasRestored = withDevices;
     }
 
+    /// <summary>Somebody who brings facts cannot for the moment: nobody new is declared late or silent until then.</summary>
+    public void Hold(long untilMs) => heldUntilMs = Math.Max(heldUntilMs, untilMs);
+
     /// <summary>A sweep begins.</summary>
     public void OnSweep(long nowMs)
     {
         if (nowMs - sweptAtMs > settings.SelfDoubtMs)
         {
-            heldUntilMs = nowMs + settings.SelfDoubtHoldMs;
+            Hold(nowMs + settings.SelfDoubtHoldMs);
         }
 
         sweptAtMs = Math.Max(sweptAtMs, nowMs);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Agent.Service.Alarms;
 
 namespace Agent.Service;
 
@@ -57,9 +58,13 @@ public sealed class LivePage(CheckLoop loop, TimeProvider time) : BackgroundServ
     public LiveFeed Feed { get; } = new(time.GetUtcNow().ToUnixTimeMilliseconds());
 
     /// <summary>Adds the page's routes and begins to listen to the checker.</summary>
-    public void Map(WebApplication application)
+    /// <param name="application">Whose.</param>
+    /// <param name="acknowledgements">News of alarms as well.</param>
+    public void Map(WebApplication application, Acknowledgements acknowledgements)
     {
         ArgumentNullException.ThrowIfNull(application);
+        ArgumentNullException.ThrowIfNull(acknowledgements);
+        acknowledgements.Added += OnAlarmChanged;
         loop.StatusChanged += OnStatusChanged;
         loop.AlarmChanged += OnAlarmChanged;
         PageFiles.Map(application);

@@ -27,6 +27,15 @@ async function ask(path) {
   return body;
 }
 
+async function send(path, body) {
+  const answer = await fetch(path, {
+    method: 'POST', headers: { ...headers(), 'content-type': 'application/json' }, body: JSON.stringify(body), cache: 'no-store',
+  });
+  if (answer.status === 401) askKey();
+  if (!answer.ok) throw new Error((await answer.text()).trim());
+  return answer.json();
+}
+
 /** A function that runs another at once, and again a second later if it was called meanwhile; never twice at a time. */
 function calm(load) {
   let busy = false;
@@ -96,11 +105,15 @@ for (const span of Object.keys(SPANS)) {
 
 // ---- lists
 
-/** Puts rows in place without taking the focus away from a button that is still there. */
+/** Puts rows in place without taking the focus away from a button that is still there; from one that is not, it goes to its row. */
 function replaceRows(body, rows) {
-  const held = body.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const active = body.contains(document.activeElement) ? document.activeElement : null;
+  const [held, heldRow] = [active?.dataset.key, active?.closest('[data-row]')?.dataset.row];
   body.replaceChildren(...rows);
-  if (held !== undefined) [...body.querySelectorAll('[data-key]')].find(button => button.dataset.key === held)?.focus();
+  if (active === null) return;
+  const next = [...body.querySelectorAll('[data-key]')].find(button => button.dataset.key === held)
+    ?? [...body.querySelectorAll('[data-row]')].find(one => one.dataset.row === heldRow);
+  next?.focus();
 }
 
 const row = (...cells) => make('tr', {}, ...cells.map(cell => make('td', {}, cell ?? '')));
@@ -176,13 +189,50 @@ const KINDS = {
   deviceSilent: 'silent', deviceFlapping: 'flapping', siteLost: 'site lost', fleetLost: 'fleet lost', renewalStorm: 'renewal storm ahead',
 };
 
+function alarmRow(alarm, now) {
+  const isSeen = alarm.acknowledgedBy !== null;
+  const act = make('button', { type: 'button', class: 'act', 'data-key': `acknowledge ${alarm.number}` }, 'Acknowledge');
+  act.addEventListener('click', () => openAcknowledge(alarm));
+  return make('li', { 'data-row': alarm.number, tabindex: '-1', class: isSeen ? 'seen' : '' },
+    alarm.kind.startsWith('device') ? deviceButton(alarm.subject) : make('b', {}, alarm.subject),
+    ` ${KINDS[alarm.kind] ?? alarm.kind}, raised ${moment(alarm.raisedAt, now)}: ${alarm.reason}`,
+    isSeen ? make('span', { class: 'by' }, `acknowledged by ${alarm.acknowledgedBy} at ${moment(alarm.acknowledgedAt, now)}`) : act);
+}
+
 const loadAlarms = calm(async () => {
   const page = await ask('alarms');
   at('alarms-count').textContent = page.open.toLocaleString('en');
   at('alarms-none').hidden = page.open > 0;
-  replaceRows(at('alarms'), page.alarms.slice(0, PAGE).map(alarm => make('li', {},
-    alarm.kind.startsWith('device') ? deviceButton(alarm.subject) : make('b', {}, alarm.subject),
-    ` ${KINDS[alarm.kind] ?? alarm.kind}, raised ${moment(alarm.raisedAt, page.now)}: ${alarm.reason}`)));
+  replaceRows(at('alarms'), page.alarms.slice(0, PAGE).map(alarm => alarmRow(alarm, page.now)));
+  at('told').replaceChildren(...page.destinations.map(each => make('li', {},
+    `${each.name} is told of ${each.severity} and worse`,
+    each.quietUntil ? `; quiet hours until ${moment(each.quietUntil, page.now)}: until then only of what is critical` : '',
+    each.waiting > 0 ? `; ${each.waiting} waiting` : '')));
+});
+
+const nameKept = 'agent-name'; // Nobody proves his name here; it is for the others of the shift.
+let acknowledging = null;
+
+function openAcknowledge(alarm) {
+  acknowledging = alarm;
+  at('ack-what').textContent = `${alarm.subject}: ${KINDS[alarm.kind] ?? alarm.kind}`;
+  at('ack-wrong').textContent = '';
+  at('ack-by').value = localStorage.getItem(nameKept) ?? '';
+  at('ack').showModal();
+  at('ack-by').select();
+}
+
+at('ack-cancel').addEventListener('click', () => at('ack').close());
+at('ack-form').addEventListener('submit', async event => {
+  event.preventDefault();
+  try {
+    await send(`alarms/${acknowledging.number}/acknowledge`, { by: at('ack-by').value.trim() });
+    localStorage.setItem(nameKept, at('ack-by').value.trim());
+    at('ack').close();
+    loadAlarms();
+  } catch (failed) {
+    at('ack-wrong').textContent = failed.message;
+  }
 });
 
 // ---- one device
@@ -215,6 +265,37 @@ const loadLane = calm(async () => {
   at('lane-rows').replaceChildren(...events.map(([when, what, why]) => row(moment(when, history.now), what, why)));
 });
 
+/** Runs a question of some seconds about the device in sight; its button waits, and a late answer about another is dropped. */
+function onLane(button, doing, run) {
+  at(button).addEventListener('click', async () => {
+    const id = state.device;
+    at(button).disabled = true;
+    at('doctor').replaceChildren(make('p', {}, doing));
+    let parts;
+    try {
+      parts = await run(id);
+    } catch (failed) {
+      parts = [make('p', { class: 'wrong' }, failed.message)];
+    }
+    at(button).disabled = false;
+    if (id === state.device) {
+      at('doctor').replaceChildren(...parts);
+      at(button).focus();
+    }
+  });
+}
+
+onLane('lane-doctor', 'Examining; this may take half a minute …', async id => {
+  const found = await send(`devices/${encodeURIComponent(id)}/doctor`, {});
+  return [
+    make('h3', {}, found.ok ? 'Nothing wrong was found' : 'Something is wrong'),
+    make('ol', { class: 'steps' }, ...found.steps.map(step => make('li', { class: step.verdict },
+      make('p', {}, make('b', {}, step.verdict), ` ${step.title}`), make('p', {}, step.finding)))),
+    make('h3', {}, 'Try next'),
+    make('ol', {}, ...found.next.map(text => make('li', {}, text))),
+  ];
+});
+
 function showDevice() {
   let id = null;
   try {
@@ -230,7 +311,7 @@ function showDevice() {
   state.device = id;
   at('lane-title').textContent = id;
   at('lane-why').textContent = '';
-  for (const part of ['lane-chart', 'lane-facts', 'lane-rows']) at(part).replaceChildren();
+  for (const part of ['doctor', 'lane-chart', 'lane-facts', 'lane-rows']) at(part).replaceChildren();
   at('lane').hidden = false;
   at('lane-title').focus();
   loadLane();
@@ -253,7 +334,7 @@ function leave() {
 
 at('lane-close').addEventListener('click', leave);
 document.addEventListener('keydown', event => {
-  if (event.key === 'Escape' && state.device !== null && !at('key').open) leave();
+  if (event.key === 'Escape' && state.device !== null && !at('key').open && !at('ack').open) leave();
 });
 at('find').addEventListener('submit', event => {
   event.preventDefault();

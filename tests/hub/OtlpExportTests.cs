@@ -75,58 +75,15 @@ public sealed class OtlpExportTests
     private static Dictionary<string, long> Values(byte[] request)
     {
         var values = new Dictionary<string, long>();
-        foreach (byte[] metric in Fields(request, 1).SelectMany(resource => Fields(resource, 2)).SelectMany(scope => Fields(scope, 2)))
+        foreach (byte[] metric in Protobuf.Fields(request, 1)
+            .SelectMany(resource => Protobuf.Fields(resource, 2))
+            .SelectMany(scope => Protobuf.Fields(scope, 2)))
         {
-            byte[] data = Fields(metric, 7).Concat(Fields(metric, 5)).Single();
-            byte[] number = Fields(Fields(data, 1).Single(), 6).Single();
-            values.Add(Encoding.UTF8.GetString(Fields(metric, 1).Single()), BinaryPrimitives.ReadInt64LittleEndian(number));
+            byte[] data = Protobuf.Fields(metric, 7).Concat(Protobuf.Fields(metric, 5)).Single();
+            byte[] number = Protobuf.Fields(Protobuf.Fields(data, 1).Single(), 6).Single();
+            values.Add(Encoding.UTF8.GetString(Protobuf.Fields(metric, 1).Single()), BinaryPrimitives.ReadInt64LittleEndian(number));
         }
 
         return values;
-    }
-
-    private static List<byte[]> Fields(byte[] message, int wanted)
-    {
-        var found = new List<byte[]>();
-        for (int at = 0; at < message.Length;)
-        {
-            ulong tag = Varint(message, ref at);
-            int length = (tag & 7) switch
-            {
-                0 => VarintLength(message, at),
-                1 => 8,
-                2 => (int)Varint(message, ref at),
-                _ => 4,
-            };
-            if ((int)(tag >> 3) == wanted)
-            {
-                found.Add(message[at..(at + length)]);
-            }
-
-            at += length;
-        }
-
-        return found;
-    }
-
-    private static ulong Varint(byte[] message, ref int at)
-    {
-        ulong value = 0;
-        for (int shift = 0; ; shift += 7)
-        {
-            byte next = message[at++];
-            value |= (ulong)(next & 127) << shift;
-            if (next < 128)
-            {
-                return value;
-            }
-        }
-    }
-
-    private static int VarintLength(byte[] message, int at)
-    {
-        int start = at;
-        Varint(message, ref at);
-        return at - start;
     }
 }

@@ -1,3 +1,4 @@
+using Agent.Service.Doctor;
 using Microsoft.Playwright;
 
 namespace Agent.Tests.Service.Page;
@@ -144,7 +145,7 @@ public sealed class PageBrowserTests : IAsyncLifetime
 
         await page.Keyboard.PressAsync("Escape");
         await Is(page, "#lane").ToBeHiddenAsync();
-        await Is(page, "#alarms button").ToBeFocusedAsync();
+        await Is(page, "#alarms button.id").ToBeFocusedAsync();
     }
 
     [Fact]
@@ -158,23 +159,87 @@ public sealed class PageBrowserTests : IAsyncLifetime
         await Is(page, "#alarms li").ToHaveCountAsync(1);
 
         var order = new List<string>();
-        for (int i = 0; i < 9; i++)
+        for (int i = 0; i < 10; i++)
         {
             await page.Keyboard.PressAsync("Tab");
             order.Add(await page.EvaluateAsync<string>("document.activeElement.id || document.activeElement.textContent"));
         }
 
         Assert.Equal(
-            ["skip", "find-id", "Show", "span-hour", "span-day", "device-0", "device-0", "device-1", "north"], order);
+            ["skip", "find-id", "Show", "span-hour", "span-day", "device-0", "Acknowledge", "device-0", "device-1", "north"], order);
 
         await page.FocusAsync("#worst tr:nth-child(2) button");
         await page.Keyboard.PressAsync("Enter");
         await Is(page, "#lane-title").ToBeFocusedAsync();
         await Is(page, "#lane-title").ToContainTextAsync("device-1");
         await page.Keyboard.PressAsync("Tab");
+        await Is(page, "#lane-doctor").ToBeFocusedAsync();
+        await page.Keyboard.PressAsync("Tab");
         await Is(page, "#lane-close").ToBeFocusedAsync();
         await page.Keyboard.PressAsync("Escape");
         await Is(page, "#worst tr:nth-child(2) button").ToBeFocusedAsync();
+    }
+
+    [Fact]
+    public async Task An_alarm_is_acknowledged_from_the_keyboard_and_everybody_sees_by_whom()
+    {
+        await rig.DisposeAsync();
+        rig = await PageRig.StartAsync(isTelling: true);
+        await rig.BeatAsync(2, i => ($"device-{i}", 60, null));
+        rig.MoveTo(131);
+        IPage page = await OpenAsync();
+        IPage other = await OpenAsync();
+        await Is(page, "#alarms li").ToHaveCountAsync(2);
+        await Is(page, "#told").ToContainTextAsync("ops is told of warning and worse; quiet hours until 23:59:00");
+        await Is(page, "#told").ToContainTextAsync("2 waiting");
+
+        await page.FocusAsync(":nth-match(#alarms button.act, 1)");
+        await page.Keyboard.PressAsync("Enter");
+        await Is(page, "#ack-by").ToBeFocusedAsync();
+        await ShotAsync(page, "acknowledge");
+        await page.Keyboard.PressAsync("Escape");
+        await Is(page, "#ack").ToBeHiddenAsync();
+        await Is(page, ":nth-match(#alarms button.act, 1)").ToBeFocusedAsync();
+
+        await page.Keyboard.PressAsync("Enter");
+        await page.Keyboard.TypeAsync("kim <b>night shift</b>");
+        await page.Keyboard.PressAsync("Enter");
+        await Is(page, "#ack").ToBeHiddenAsync();
+        await Is(page, ":nth-match(#alarms li, 1)").ToContainTextAsync("acknowledged by kim <b>night shift</b> at 12:02:11");
+        await Is(page, ":nth-match(#alarms li, 1)").ToBeFocusedAsync();
+        await Is(page, "#alarms button.act").ToHaveCountAsync(1);
+        await Is(other, ":nth-match(#alarms li, 1)").ToContainTextAsync("acknowledged by kim", new() { Timeout = LiveWithinMs });
+        await ShotAsync(other, "acknowledged");
+
+        await page.ClickAsync("#alarms button.act");
+        await Is(page, "#ack-by").ToHaveValueAsync("kim <b>night shift</b>"); // The browser remembers him.
+        await rig.PostAsync(HubMessages.Heartbeat("device-0", 130, seq: "2"), HubMessages.Heartbeat("device-1", 130, seq: "2"));
+        await page.Keyboard.PressAsync("Enter");
+        await Is(page, "#ack-wrong").ToHaveTextAsync("no such alarm is open");
+    }
+
+    [Fact]
+    public async Task The_doctor_examines_a_device_at_the_press_of_a_button()
+    {
+        await rig.DisposeAsync();
+        var options = new Dictionary<string, string> { ["--hub"] = "127.0.0.1", ["--hub-port"] = "9", ["--hub-https-port"] = "9" };
+        HubAccess? hub = HubAccess.TryRead(options, _ => null, out _);
+        rig = await PageRig.StartAsync(hub: hub);
+        await rig.PostAsync(HubMessages.Heartbeat("a%2b?#(1)", 0));
+        rig.MoveTo(131);
+        IPage page = await OpenAsync("#" + Uri.EscapeDataString("a%2b?#(1)"));
+        await Is(page, "#lane-title .status").ToHaveTextAsync("silent");
+
+        await page.FocusAsync("#lane-doctor");
+        await page.Keyboard.PressAsync("Enter");
+        await Is(page, "#doctor h3").ToHaveTextAsync(["Something is wrong", "Try next"], new() { Timeout = 40_000 });
+        await Is(page, "#doctor .steps .trouble").Not.ToHaveCountAsync(0);
+        await Is(page, "#doctor").ToContainTextAsync("refused");
+        await Is(page, "#lane-doctor").ToBeFocusedAsync();
+        await ShotAsync(page, "doctor");
+
+        await page.Keyboard.PressAsync("Escape");
+        await Is(page, "#lane").ToBeHiddenAsync();
     }
 
     [Fact]

@@ -2,6 +2,8 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Agent.Service;
+using Agent.Service.Alarms;
+using Agent.Service.Doctor;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -13,11 +15,13 @@ internal sealed class PageRig : IAsyncDisposable
     public const string Key = "a key of more than sixteen characters";
 
     private readonly SetClock clock;
+    private readonly string? folder;
 
-    private PageRig(WebApplication application, SetClock clock)
+    private PageRig(WebApplication application, SetClock clock, string? folder)
     {
         Application = application;
         this.clock = clock;
+        this.folder = folder;
     }
 
     public WebApplication Application { get; }
@@ -26,11 +30,28 @@ internal sealed class PageRig : IAsyncDisposable
 
     public string Address => Application.Urls.First() + "/";
 
-    public static async Task<PageRig> StartAsync(bool isKeyAsked = false)
+    /// <param name="isKeyAsked">Whether it asks for <see cref="Key"/>.</param>
+    /// <param name="isTelling">Whether it has a destination, where it is quiet all day.</param>
+    /// <param name="hub">The hub it may ask; null = none.</param>
+    public static async Task<PageRig> StartAsync(bool isKeyAsked = false, bool isTelling = false, HubAccess? hub = null)
     {
         var clock = new SetClock();
-        var options = new ServiceOptions { Port = 0, Liveness = Told.Settings, Key = isKeyAsked ? AccessKey.Of(Key) : null };
-        var rig = new PageRig(Server.Build(options, clock), clock);
+        string? folder = isTelling ? Directory.CreateTempSubdirectory("page-").FullName : null;
+        Assert.True(QuietHours.TryParse("00:00-23:59", TimeZoneInfo.Utc, out QuietHours? quiet, out _));
+        var options = new ServiceOptions
+        {
+            Port = 0,
+            Folder = folder,
+            Liveness = Told.Settings,
+            Key = isKeyAsked ? AccessKey.Of(Key) : null,
+            Hub = hub,
+            Alarms = !isTelling ? null : new AlarmSettings
+            {
+                Installation = "page",
+                Destinations = [new Destination { Name = "ops", Url = new Uri("https://127.0.0.1:9/"), Quiet = quiet }],
+            },
+        };
+        var rig = new PageRig(Server.Build(options, clock), clock, folder);
         await rig.Application.StartAsync();
         rig.Client.BaseAddress = new Uri(rig.Address);
         return rig;
@@ -77,6 +98,10 @@ internal sealed class PageRig : IAsyncDisposable
     {
         Client.Dispose();
         await Application.DisposeAsync();
+        if (folder is not null && Directory.Exists(folder))
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     private sealed class SetClock : TimeProvider

@@ -93,7 +93,7 @@ public sealed class PageRouteTests
     [InlineData("/alarms", "Alarms")]
     public async Task An_answer_has_the_properties_the_document_names(string path, string schema)
     {
-        await using PageRig rig = await PageRig.StartAsync();
+        await using PageRig rig = await PageRig.StartAsync(isTelling: true);
         await rig.BeatAsync(1, _ => ("a", 60, "north"));
         rig.MoveTo(130);
         while ((await rig.GetAsync("/fleet")).GetProperty("samples").GetArrayLength() == 0)
