@@ -22,8 +22,8 @@ public sealed class OtlpTests
         var time = new ManualTime();
         string folder = Path.Combine(Path.GetTempPath(), $"otlp-{Guid.NewGuid():N}");
         var received = new TaskCompletionSource<(string Path, byte[] Body)>();
-        await using AlarmReceiver receiver = await AlarmReceiver.StartAsync(time);
-        receiver.Answer = _ => new AlarmAnswer(410); // Refused, and in the end given up.
+        await using Receiver receiver = await Receiver.StartAsync(time);
+        receiver.Answer = _ => 410; // Refused, and in the end given up.
         await using WebApplication collector = await StartCollectorAsync(received);
         Assert.True(OtlpExport.TryReadUrl(collector.Urls.First(), out Uri? otlp));
         var options = new ServiceOptions
