@@ -131,7 +131,13 @@ internal sealed unsafe class SslContext : SafeHandle
 
         LibSsl.SetClient(ssl);
         bool isAddress = IPAddress.TryParse(host, out _);
-        _ = isAddress ? LibSsl.SetAddress(LibSsl.Parameters(ssl), host!) : LibSsl.SetHost(ssl, host!);
+        int isNamed = isAddress ? LibSsl.SetAddress(LibSsl.Parameters(ssl), host!) : LibSsl.SetHost(ssl, host!);
+        if (isNamed != 1)
+        {
+            LibSsl.Free(ssl);
+            Demand(false, "the name to check the certificate against");
+        }
+
         if (!isAddress)
         {
             LibSsl.SetHostFlags(ssl, NoPartialWildcards);
