@@ -37,7 +37,7 @@ public sealed record CommandLine
     /// <summary>Devices of a benchmark.</summary>
     public int Devices { get; private init; } = 1_000_000;
 
-    // The options of broker and hub by name, until all are there.
+    // The options of broker, hub and tenant by name, until all are there.
     private Dictionary<string, string> Peers { get; } = [];
 
     /// <summary>What the service needs.</summary>
@@ -52,6 +52,7 @@ public sealed record CommandLine
           metrics sent to the OpenTelemetry collector of --otlp.
         {MqttSettings.Help}
         {HubAccess.Help}
+        {EntraSettings.Help}
         agent-service import FILE [--data DIR]
           Takes in a file of Azure Monitor Connections records or Event Grid events, one JSON object a line or one document.
         {DoctorVerb.Help}
@@ -99,9 +100,9 @@ public sealed record CommandLine
             throw new CommandLineException("--alarms needs a folder: an alarm is told once only if it is kept");
         }
 
-        if (line.Options.Key is null && !IPAddress.IsLoopback(line.Options.Address))
+        if (line.Options is { Key: null, Entra: null } && !IPAddress.IsLoopback(line.Options.Address))
         {
-            throw new CommandLineException($"--bind {line.Options.Address} needs a key: --key-file FILE or {KeyVariable}");
+            throw new CommandLineException($"--bind {line.Options.Address} needs a key, --key-file FILE or {KeyVariable}, or --entra");
         }
 
         return line;
@@ -112,8 +113,9 @@ public sealed record CommandLine
         HubAccess? hub = HubAccess.TryRead(Peers, environment, out string problem);
         MqttSettings? broker = problem.Length == 0 && Peers.Keys.Any(MqttSettings.IsOption)
             ? MqttSettings.TryRead(Peers, environment, out problem) : null;
+        EntraSettings? entra = problem.Length == 0 ? EntraSettings.TryRead(Peers, out problem) : null;
         return problem.Length == 0
-            ? this with { Options = Options with { Hub = hub, Mqtt = broker } }
+            ? this with { Options = Options with { Hub = hub, Mqtt = broker, Entra = entra } }
             : throw new CommandLineException(problem);
     }
 
@@ -142,7 +144,7 @@ public sealed record CommandLine
                 return AlarmFile.TryRead(Value(arguments, ref at), out AlarmSettings? alarms, out string problem)
                     ? this with { Options = Options with { Alarms = alarms } }
                     : throw new CommandLineException("--alarms: " + problem);
-            case not null when Verb == "serve" && (MqttSettings.IsOption(name) || HubAccess.IsOption(name)):
+            case not null when Verb == "serve" && (MqttSettings.IsOption(name) || HubAccess.IsOption(name) || EntraSettings.IsOption(name)):
                 Peers[name] = Value(arguments, ref at);
                 return this;
             case "--otlp" when Verb == "serve":

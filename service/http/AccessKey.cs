@@ -28,20 +28,24 @@ public sealed class AccessKey
     public bool IsPresentedBy(HttpRequest request)
     {
         ArgumentNullException.ThrowIfNull(request);
-        string? authorization = request.Headers.Authorization;
-        if (authorization is not null && authorization.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
+        if (PresentedBy(request) is { } presented)
         {
-            return Is(authorization[Bearer.Length..]);
-        }
-
-        if (request.Headers.TryGetValue("x-agent-key", out StringValues header))
-        {
-            return Is(header);
+            return Is(presented);
         }
 
         bool isWebhook = request.Path.StartsWithSegments("/events", StringComparison.Ordinal)
             || request.Path.StartsWithSegments("/logs", StringComparison.Ordinal);
         return isWebhook && request.Query.TryGetValue("key", out StringValues query) && Is(query);
+    }
+
+    /// <summary>What a request presents in its headers, be it a key or a token; null = nothing.</summary>
+    public static string? PresentedBy(HttpRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        string? authorization = request.Headers.Authorization;
+        return authorization is not null && authorization.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase)
+            ? authorization[Bearer.Length..]
+            : request.Headers.TryGetValue("x-agent-key", out StringValues header) ? header.ToString() : null;
     }
 
     // Hashes are of one length, and comparing them takes the same time wherever they differ.

@@ -5,47 +5,50 @@ namespace Agent.Service;
 /// <summary>Who may ask, and how much at once.</summary>
 /// <remarks>
 /// Without a key only this machine is served, and only under a loopback name: otherwise a page in a browser here could reach the
-/// checker through a name of its own that resolves to 127.0.0.1. With a key, everything but <c>/healthz</c> and the page's own files
-/// needs it. Bounds are for all callers together: behind a proxy they have one address.
+/// checker through a name of its own that resolves to 127.0.0.1. With a key, or an Entra tenant, everything but <c>/healthz</c> and the
+/// page's own files needs one of the two. Bounds are for all callers together: behind a proxy they have one address. But those who
+/// present nothing valid have a bound of their own, a tenth, so that strangers cannot use up what the others need.
 /// </remarks>
 public sealed class Doorkeeper(ServiceOptions options, TimeProvider time)
 {
-    private readonly Lock gate = new();
-    private double tokens = options.RequestsPerSecondMax;
-    private long filledAt = time.GetTimestamp();
+    private const int StrangersPart = 10;
+
+    private readonly RateLimit all = new(options.RequestsPerSecondMax, time);
+    private readonly RateLimit strangers = new(Math.Max(1, options.RequestsPerSecondMax / StrangersPart), time);
+    private TokenAccess? tokens;
     private long bodyBytes;
 
     /// <summary>Requests refused for the lack of a key since the start.</summary>
     public long Unauthorized { get; private set; }
 
     /// <summary>Lets a request in or answers it.</summary>
-    public Task CheckAsync(HttpContext context, RequestDelegate next)
+    public async Task CheckAsync(HttpContext context, RequestDelegate next)
     {
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(next);
-        if (!TryTakeToken())
+        (int status, string why) = await JudgeAsync(context);
+        if (status == StatusCodes.Status200OK && !all.TryTake())
+        {
+            (status, why) = (StatusCodes.Status429TooManyRequests, "too many requests");
+        }
+
+        if (status == StatusCodes.Status200OK)
+        {
+            await next(context);
+            return;
+        }
+
+        if (status == StatusCodes.Status401Unauthorized)
+        {
+            Unauthorized++;
+            context.Response.Headers.WWWAuthenticate = "Bearer";
+        }
+        else if (status != StatusCodes.Status403Forbidden)
         {
             context.Response.Headers.RetryAfter = "1";
-            return Answer(context, StatusCodes.Status429TooManyRequests, "too many requests");
         }
 
-        if (options.Key is { } key)
-        {
-            PathString path = context.Request.Path;
-            bool isOpen = path.Equals("/healthz", StringComparison.Ordinal) || PageFiles.Has(path);
-            if (!isOpen && !key.IsPresentedBy(context.Request))
-            {
-                Unauthorized++;
-                context.Response.Headers.WWWAuthenticate = "Bearer";
-                return Answer(context, StatusCodes.Status401Unauthorized, "a key is needed");
-            }
-        }
-        else if (!IsLoopbackName(context.Request.Host.Host))
-        {
-            return Answer(context, StatusCodes.Status403Forbidden, "without a key this service answers to 127.0.0.1 and localhost only");
-        }
-
-        return next(context);
+        await Answers.LineAsync(context, status, why);
     }
 
     /// <summary>Reserves memory for a body; false = too much is in flight.</summary>
@@ -63,32 +66,46 @@ public sealed class Doorkeeper(ServiceOptions options, TimeProvider time)
     /// <summary>Gives reserved memory back.</summary>
     public void Release(int bytes) => Interlocked.Add(ref bodyBytes, -bytes);
 
-    private bool TryTakeToken()
+    private async ValueTask<(int Status, string Why)> JudgeAsync(HttpContext context)
     {
-        lock (gate)
+        HttpRequest request = context.Request;
+        if (options is { Key: null, Entra: null })
         {
-            long now = time.GetTimestamp();
-            tokens = Math.Min(
-                options.RequestsPerSecondMax, tokens + (time.GetElapsedTime(filledAt, now).TotalSeconds * options.RequestsPerSecondMax));
-            filledAt = now;
-            if (tokens < 1)
-            {
-                return false;
-            }
-
-            tokens--;
-            return true;
+            return IsLoopbackName(request.Host.Host)
+                ? (StatusCodes.Status200OK, "")
+                : (StatusCodes.Status403Forbidden, "without a key this service answers to 127.0.0.1 and localhost only");
         }
+
+        bool isOpen = request.Path.Equals("/healthz", StringComparison.Ordinal) || PageFiles.Has(request.Path);
+        if (isOpen || options.Key?.IsPresentedBy(request) == true)
+        {
+            return (StatusCodes.Status200OK, "");
+        }
+
+        if (options.Entra is not null && AccessKey.PresentedBy(request) is { } credential && TokenAccess.IsToken(credential))
+        {
+            tokens ??= new TokenAccess(options.Entra, strangers, time);
+            return await tokens.CheckAsync(credential, NeededBy(request), context.RequestAborted) switch
+            {
+                TokenVerdict.Accepted => (StatusCodes.Status200OK, ""),
+                TokenVerdict.LacksRole => (StatusCodes.Status403Forbidden, "the token has not the role that this needs"),
+                TokenVerdict.Unavailable => (StatusCodes.Status503ServiceUnavailable, "tokens cannot be checked at present"),
+                _ => (StatusCodes.Status401Unauthorized, "the token is not accepted"),
+            };
+        }
+
+        return strangers.TryTake()
+            ? (StatusCodes.Status401Unauthorized, options.Key is null ? "a token is needed" : "a key is needed")
+            : (StatusCodes.Status429TooManyRequests, "too many requests");
     }
+
+    private static AccessRoles NeededBy(HttpRequest request) =>
+        request.Path.StartsWithSegments("/events", StringComparison.Ordinal)
+            || request.Path.StartsWithSegments("/logs", StringComparison.Ordinal) ? AccessRoles.WriteFacts
+        : HttpMethods.IsGet(request.Method) || HttpMethods.IsHead(request.Method) ? AccessRoles.Read | AccessRoles.Operate
+        : AccessRoles.Operate;
 
     private static bool IsLoopbackName(string host) =>
         host.Equals("localhost", StringComparison.OrdinalIgnoreCase)
         || (IPAddress.TryParse(host.Trim('[', ']'), out IPAddress? address) && IPAddress.IsLoopback(address));
-
-    private static Task Answer(HttpContext context, int status, string text)
-    {
-        context.Response.StatusCode = status;
-        context.Response.ContentType = "text/plain";
-        return context.Response.WriteAsync(text + "\n");
-    }
 }

@@ -28,9 +28,9 @@ public static class Server
     public static WebApplication Build(ServiceOptions options, TimeProvider time)
     {
         ArgumentNullException.ThrowIfNull(options);
-        if (options.Key is null && !System.Net.IPAddress.IsLoopback(options.Address))
+        if (options is { Key: null, Entra: null } && !System.Net.IPAddress.IsLoopback(options.Address))
         {
-            throw new ArgumentException("anything but a loopback address needs a key", nameof(options));
+            throw new ArgumentException("anything but a loopback address needs a key or a tenant", nameof(options));
         }
 
         if (options.Alarms is not null && options.Folder is null)

@@ -11,11 +11,14 @@ public sealed record ServiceOptions
     /// <summary>TCP port; 0 takes any free one.</summary>
     public int Port { get; init; } = Server.DefaultPort;
 
-    /// <summary>Where to listen. Anything but a loopback address needs a key.</summary>
+    /// <summary>Where to listen. Anything but a loopback address needs a key or <see cref="Entra"/>.</summary>
     public IPAddress Address { get; init; } = IPAddress.Loopback;
 
-    /// <summary>What callers must present; null = none is asked for.</summary>
+    /// <summary>What callers must present; null = no key is asked for.</summary>
     public AccessKey? Key { get; init; }
+
+    /// <summary>Whose tokens are accepted beside the key; null = nobody's.</summary>
+    public EntraSettings? Entra { get; init; }
 
     /// <summary>The folder that survives; null = nothing does.</summary>
     public string? Folder { get; init; }
