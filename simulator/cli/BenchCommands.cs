@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using Agent.Load;
+using Agent.Load.Peers;
 using Agent.Wire;
 
 namespace Agent.Cli;
@@ -9,7 +10,7 @@ namespace Agent.Cli;
 public static class BenchCommands
 {
     /// <summary>The commands; those for its own processes are hidden.</summary>
-    public static IEnumerable<Command> Create(Option<bool> json) => [Wire(json), HubProcess(), FleetProcess()];
+    public static IEnumerable<Command> Create(Option<bool> json) => [Wire(json), Peers(json), HubProcess(), FleetProcess(isPeer: false), FleetProcess(isPeer: true)];
 
     private static Command Wire(Option<bool> json)
     {
@@ -38,6 +39,21 @@ public static class BenchCommands
         return command;
     }
 
+    private static Command Peers(Option<bool> json)
+    {
+        Option<int> connections = Number("--connections", "Held in each pairing.", 500, 50, 10_000);
+        Option<int> seconds = Number("--seconds", "How long each kind of message is sent, twice.", 2, 1, 600);
+        Option<int> rounds = Number("--rounds", "How often all pairings are gone through; medians are told.", 3, 1, 99);
+        var command = new Command(
+            "peers", "Our hub beside mosquitto and our client engines beside mosquitto's, on the same work in one call.")
+        {
+            connections, seconds, rounds,
+        };
+        command.SetAction((parsed, _) => BenchPeers.RunAsync(
+            new PeerOptions(parsed.GetValue(connections), parsed.GetValue(seconds), parsed.GetValue(rounds)), parsed.GetValue(json)));
+        return command;
+    }
+
     private static Command HubProcess()
     {
         Option<int> first = Number("--first", "Number of the first device.", 0, 0, 1_000_000);
@@ -49,7 +65,7 @@ public static class BenchCommands
         return command;
     }
 
-    private static Command FleetProcess()
+    private static Command FleetProcess(bool isPeer)
     {
         Option<int> port = Number("--port", "The server's.", 8883, 1, 65_535);
         Option<int> count = Number("--count", "Devices, where there is no file of them.", 1, 1, 1_000_000);
@@ -57,14 +73,19 @@ public static class BenchCommands
         var devices = new Option<string?>("--connection-strings");
         Option<TlsEngine> tls = TlsOption.Create();
         var resume = new Option<bool>("--resume");
-        var command = new Command("wire-fleet", "For bench itself: a fleet that takes orders on standard input.")
+        var command = new Command(
+            isPeer ? "peer-fleet" : "wire-fleet", "For bench itself: a fleet that takes orders on standard input.")
         {
             port, count, authority, devices, tls, resume,
         };
         command.Hidden = true;
-        command.SetAction((parsed, _) => FleetChild.RunAsync(new FleetStart(
-            parsed.GetValue(port), parsed.GetRequiredValue(authority), parsed.GetValue(devices), parsed.GetValue(count),
-            parsed.GetValue(tls), parsed.GetValue(resume))));
+        command.SetAction((parsed, _) =>
+        {
+            var start = new FleetStart(
+                parsed.GetValue(port), parsed.GetRequiredValue(authority), parsed.GetValue(devices), parsed.GetValue(count),
+                parsed.GetValue(tls), parsed.GetValue(resume));
+            return isPeer ? PeerChild.RunAsync(start) : FleetChild.RunAsync(start);
+        });
         return command;
     }
 

@@ -1,19 +1,30 @@
 using System.Text.Json;
+using System.Threading.Channels;
 
 namespace Agent.Load;
 
 // Parent and children of a benchmark speak in lines: an order is words, an answer one JSON object. While an order is carried out
-// there may be objects with the key "progress" before the answer. End of input ends a child: none outlives its parent.
+// there may be objects with the key "progress" before the answer. End of input ends a child, also one that is stuck in an order:
+// none outlives its parent.
 
 /// <summary>A child's half of the talk with the benchmark that started it.</summary>
 internal sealed class ChildText : IDisposable
 {
-    private readonly TextReader input = Console.In;
+    private const int WorldFailed = 3;
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
+
+    private readonly Channel<string> orders = Channel.CreateUnbounded<string>();
     private readonly Lock gate = new();
+    private volatile bool isOver;
+
+    public ChildText()
+    {
+        new Thread(Listen) { IsBackground = true, Name = "orders" }.Start();
+    }
 
     /// <summary>The next order's words; null = it is time to go.</summary>
     public async Task<string[]?> NextAsync() =>
-        await Task.Run(input.ReadLine).ConfigureAwait(false) is { } line && line != "end"
+        await orders.Reader.WaitToReadAsync().ConfigureAwait(false) && orders.Reader.TryRead(out string? line)
             ? line.Split(' ', StringSplitOptions.RemoveEmptyEntries)
             : null;
 
@@ -28,5 +39,20 @@ internal sealed class ChildText : IDisposable
         }
     }
 
-    public void Dispose() => input.Dispose();
+    public void Dispose() => isOver = true;
+
+    private void Listen()
+    {
+        while (Console.In.ReadLine() is { } line)
+        {
+            orders.Writer.TryWrite(line);
+        }
+
+        orders.Writer.Complete();
+        Thread.Sleep(Grace);
+        if (!isOver)
+        {
+            Environment.Exit(WorldFailed);
+        }
+    }
 }

@@ -29,6 +29,9 @@ internal sealed class ChildProcess : IAsyncDisposable
 
     public bool HasExited => process.HasExited;
 
+    /// <summary>Once it has ended.</summary>
+    public int ExitCode => process.ExitCode;
+
     /// <summary>Starts a program that lies beside this one.</summary>
     public static ChildProcess Start(string assembly, params string[] arguments)
     {
