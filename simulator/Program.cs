@@ -34,6 +34,8 @@ RootCommand root = new(
     TokenCommand(),
     VerifyCommand(),
     LogsVerb.Command(jsonOption),
+    ScoreVerb.Command(jsonOption),
+    AdviseVerb.Command(jsonOption),
     ListCommand(),
     BenchCommand(),
 };

@@ -30,12 +30,12 @@ public static class ListVerb
 
     private static readonly Dictionary<string, string> Detectors = new()
     {
-        ["heartbeat"] = "late when so many heartbeats are missed; missed",
-        ["eventGrid"] = "DeviceDisconnected events from a 60 s snapshot; debounce",
-        ["connectionsLog"] = "Azure Monitor Connections records; debounce",
-        ["connectedDevices"] = "the connected-devices metric falls below a share; below",
-        ["connectionState"] = "the twin's connectionState, up to 5 min late",
-        ["shortExpiry"] = "a cloud-to-device message with a short life and acknowledgement; ttl",
+        ["heartbeat"] = "the service's own checker: so many heartbeats stay away, renewals allowed for; missed",
+        ["eventGrid"] = "DeviceDisconnected events from a 60 s snapshot, flaps unseen; debounce",
+        ["connectionsLog"] = "Azure Monitor Connections records, 1 to 5 min late, unordered, some lost; debounce",
+        ["connectedDevices"] = "the connected-devices metric, a number for the whole hub, falls below a share; below",
+        ["connectionState"] = "the twin's connectionState, up to 5 min late; not on Basic tiers",
+        ["shortExpiry"] = "cloud-to-device messages with a short life and acknowledgement, to fleets with c2d; ttl",
     };
 
     /// <summary>Prints the lists.</summary>

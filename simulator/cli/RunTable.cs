@@ -45,14 +45,16 @@ public static class RunTable
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
             $"{result.Events} events in {result.WallSeconds:0.00} s, {result.Shards} shard(s), event hash {result.EventHash}"));
-        PrintExpectations(result, path);
+        DetectorTable.Print(result);
+        PrintExpectations(result, $"run {path}");
     }
 
     private static string Title(FleetPlan plan) =>
         (plan.Name == plan.Sdk ? plan.Name : $"{plan.Name} ({plan.Sdk})") +
         (plan.Behaviour == "source" ? "" : $", {plan.Behaviour}");
 
-    private static void PrintExpectations(RunResult result, string path)
+    /// <summary>The expectations and, after a failure, the command that repeats the run.</summary>
+    public static void PrintExpectations(RunResult result, string command)
     {
         foreach (ExpectationResult expectation in result.Expectations)
         {
@@ -62,7 +64,7 @@ public static class RunTable
         if (!result.Passed)
         {
             Console.WriteLine(
-                $"FAILED. Again: dotnet run --project simulator -- run {path} --seed {result.Scenario.Seed}");
+                $"FAILED. Again: dotnet run --project simulator -- {command} --seed {result.Scenario.Seed}");
         }
         else if (result.Expectations.Count > 0)
         {

@@ -30,11 +30,6 @@ public static class RunVerb
                 $"seed {scenario.Seed}, commit {RunResult.Commit}, run for {TimeSpan.FromMilliseconds(scenario.RunForMs):c}"));
         }
 
-        if (scenario.Detectors.Count > 0)
-        {
-            Console.Error.WriteLine("note: detectors are read and checked, but this build does not score them yet");
-        }
-
         RunResult result = outDirectory is null
             ? Simulate(scenario, null)
             : RunInto(scenario, outDirectory, linesKept, telemetry);

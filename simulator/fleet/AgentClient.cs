@@ -39,6 +39,10 @@ public sealed class AgentClient : SdkModel
     public override ConnectFields Connect => new(settings.KeepAliveSeconds, false, "2021-04-12", "agent/1.0");
 
     /// <inheritdoc/>
+    public override long PlannedRenewalMs(int fleetSlot) =>
+        sessions[fleetSlot]?.DueAtMs(TimerId.Renew) is { } dueMs and not long.MaxValue ? dueMs : -1;
+
+    /// <inheritdoc/>
     public override long AcknowledgeWithinMs => Session.AcknowledgeTimeoutMs;
 
     /// <summary>Problems the agent itself finds in a scenario's settings; empty = none.</summary>

@@ -120,6 +120,12 @@ public abstract class SdkModel(ClientSettings settings)
     /// <summary>The connection is given up when a QoS 1 send stays unacknowledged for this long, ms.</summary>
     public virtual long AcknowledgeWithinMs => PingPolicy.NoDeadline;
 
+    /// <summary>
+    /// When the device will next renew, as it would announce it in its heartbeats; ms of the run, -1 = it says nothing of it, as every
+    /// client but our own.
+    /// </summary>
+    public virtual long PlannedRenewalMs(int fleetSlot) => -1;
+
     /// <summary>When pings go out and how long their answer may take.</summary>
     public virtual PingPolicy Ping => new(PingRule.SinceSent, Connect.KeepAliveSeconds * 1000L, Connect.KeepAliveSeconds * 1000L);
 

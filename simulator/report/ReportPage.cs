@@ -55,6 +55,11 @@ public static partial class ReportPage
         var page = new PageText();
         Summary.WriteHead(page, title, results);
         Summary.WriteTable(page, results);
+        foreach (RunResult result in results)
+        {
+            DetectorChart.Write(page, result);
+        }
+
         List<(RunResult Result, FleetResult[] Fleets)> charted = Charted(results);
         if (charted.Count > 0)
         {

@@ -108,7 +108,16 @@ public sealed record FaultPlan
 }
 
 /// <summary>A way to notice an outage, with its options.</summary>
-public sealed record DetectorPlan(string Kind, int Missed, long DebounceMs, double Below, long TtlMs);
+/// <param name="Kind">One of the scenario's detector kinds.</param>
+/// <param name="Missed">heartbeat: how many in a row must stay away.</param>
+/// <param name="DebounceMs">eventGrid, connectionsLog: how long a disconnect must last, ms.</param>
+/// <param name="Below">connectedDevices: the share of the devices below which the metric must fall, 0..1.</param>
+/// <param name="TtlMs">shortExpiry: how long a message to a device lives, ms.</param>
+public sealed record DetectorPlan(string Kind, int Missed, long DebounceMs, double Below, long TtlMs)
+{
+    /// <summary>A kind with its default options.</summary>
+    public static DetectorPlan Default(string kind) => new(kind, 2, 0, 0.95, 60_000);
+}
 
 /// <summary>A bound on one figure of the result.</summary>
 /// <param name="Fleet">Fleet it is about; null = each fleet.</param>

@@ -27,6 +27,10 @@ public static class ScenarioReader
     public static IReadOnlyList<string> DetectorKindNames { get; } =
         ["heartbeat", "eventGrid", "connectionsLog", "connectedDevices", "connectionState", "shortExpiry"];
 
+    /// <summary>Those of them that a hub's tier can do: Basic has no twins and no messages to devices (facts/iothub.md §6).</summary>
+    public static IEnumerable<string> DetectorKinds(HubOptions hub) =>
+        DetectorKindNames.Where(kind => !hub.IsBasic || kind is not ("shortExpiry" or "connectionState"));
+
     /// <summary>Reads a file.</summary>
     public static Scenario ReadFile(string path)
     {
@@ -128,7 +132,7 @@ public static class ScenarioReader
         }
 
         var faults = root.Items("faults").Select(item => ReadFault(new JsonReading(item.Value, item.Path), fleets)).ToList();
-        var detectors = root.Items("detectors").Select(item => ReadDetector(new JsonReading(item.Value, item.Path))).ToList();
+        var detectors = root.Items("detectors").Select(item => ReadDetector(new JsonReading(item.Value, item.Path), hub)).ToList();
         var expectations = root.Items("expect")
             .SelectMany(item => ReadExpectations(new JsonReading(item.Value, item.Path), fleets, detectors)).ToList();
         root.RefuseTheRest();
@@ -383,21 +387,29 @@ public static class ScenarioReader
         return plan;
     }
 
-    private static DetectorPlan ReadDetector(JsonReading detector)
+    private static DetectorPlan ReadDetector(JsonReading detector, HubOptions hub)
     {
         if (!detector.Has("kind"))
         {
             throw new BadInputException($"{detector.Path}.kind: missing; allowed: {string.Join(", ", DetectorKindNames)}");
         }
 
-        var plan = new DetectorPlan(
-            detector.Choice("kind", "", DetectorKindNames),
-            (int)(detector.Whole("missed", 1, 1000) ?? 2),
-            detector.Duration("debounce", 0, DayMs) ?? 0,
-            detector.Real("below", 0, 1) ?? 0.95,
-            detector.Duration("ttl", 1000, 2 * DayMs) ?? 60_000);
+        // An option of another kind is unknown to this one: it would change nothing.
+        string kind = detector.Choice("kind", "", DetectorKindNames);
+        var plan = DetectorPlan.Default(kind);
+        plan = kind switch
+        {
+            "heartbeat" => plan with { Missed = (int)(detector.Whole("missed", 1, 1000) ?? plan.Missed) },
+            "eventGrid" or "connectionsLog" => plan with { DebounceMs = detector.Duration("debounce", 0, DayMs) ?? plan.DebounceMs },
+            "connectedDevices" => plan with { Below = detector.Real("below", 0, 1) ?? plan.Below },
+            "shortExpiry" => plan with { TtlMs = detector.Duration("ttl", 1000, 2 * DayMs) ?? plan.TtlMs },
+            _ => plan,
+        };
         detector.RefuseTheRest();
-        return plan;
+        return DetectorKinds(hub).Contains(kind)
+            ? plan
+            : throw new BadInputException($"{detector.Path}.kind: {kind} needs what the Basic tiers lack; allowed with {hub.Tier}: " +
+                string.Join(", ", DetectorKinds(hub)));
     }
 
     private static IEnumerable<Expectation> ReadExpectations(
@@ -416,7 +428,7 @@ public static class ScenarioReader
             throw new BadInputException($"{expect.Path}.detector: \"{JsonReading.Clip(detector)}\" is not among the detectors");
         }
 
-        IReadOnlyCollection<string> metrics = detector is null ? RunResult.FleetMetrics : RunResult.DetectorMetrics;
+        IReadOnlyCollection<string> metrics = detector is null ? RunResult.FleetMetrics : DetectorResult.Metrics;
         var found = new List<Expectation>();
         foreach (var property in expect.Properties())
         {

@@ -18,6 +18,7 @@ public sealed partial class VirtualWorld
         FleetStatistics statistics = fleet.Statistics;
         CountHeartbeats(fleet, local, ref device, endMs);
         monitor?.Withdraw(local, endMs);
+        witness?.OnLost(endMs, local, reason);
         if (device.Has(DeviceFlags.Live))
         {
             statistics.DownMs += CollectionsMarshal.GetValueRefOrNullRef(live, local).TakeDeafMs(endMs);
@@ -41,6 +42,7 @@ public sealed partial class VirtualWorld
         long count = Math.Max(0, FleetShard.GridPoints(endMs - startMs, everyMs) - FleetShard.GridPoints(fromMs - startMs, everyMs));
         fleet.Statistics.Heartbeats += count;
         fleet.Statistics.MessagesBilled += count;
+        TellBeats(fleet, local, ref device, endMs);
     }
 
     private void Note(

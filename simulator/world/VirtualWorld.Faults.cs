@@ -81,6 +81,9 @@ public sealed partial class VirtualWorld
             case FaultKind.Hang:
                 Heal(fleet, local, ref device, atOnce: true);
                 break;
+            case FaultKind.QuotaExceeded:
+                TellQuotaBack(local, ref device);
+                break;
             case FaultKind.DeviceDisabled:
                 hub.SetEnabled(local, true);
                 break;
@@ -104,6 +107,7 @@ public sealed partial class VirtualWorld
         }
 
         GoLive(fleet, local, ref device);
+        witness?.OnLost(time.NowMs, local, LossBy(kind));
         if (kind != FaultKind.QuotaExceeded && live[local].DeafSinceMs < 0)
         {
             CollectionsMarshal.GetValueRefOrNullRef(live, local).DeafSinceMs = time.NowMs;

@@ -167,6 +167,7 @@ public sealed partial class VirtualWorld
             fleet.Statistics.Heartbeats++;
             fleet.Statistics.MessagesBilled++;
             monitor?.OnTelemetry(time.NowMs, local);
+            TellArrival(local);
         }
 
         ArmSend(fleet, local, ref device, ref state);
@@ -303,6 +304,7 @@ public sealed partial class VirtualWorld
         hub.SetSpeaks(local, speaks: true, time.NowMs);
         ArmHub(local, ref device, hub.DeadlineMs(time.NowMs, local));
         fleet.Statistics.DownMs += state.TakeDeafMs(time.NowMs);
+        TellBack(fleet, local);
         for (; state.Unacked > 0; state.Unacked--)
         {
             if (!TryTakeMessage(fleet, local, ref device, out _))
@@ -313,6 +315,7 @@ public sealed partial class VirtualWorld
             fleet.Statistics.Heartbeats++;
             fleet.Statistics.MessagesBilled++;
             monitor?.OnTelemetry(time.NowMs, local);
+            TellArrival(local);
         }
 
         state.UnackedSinceMs = -1;

@@ -131,6 +131,11 @@ public sealed partial class VirtualWorld
 
         Begin(fleet, local);
         fleet.Model.OnConnack(ref device, turn, code, present);
+        if (code == 0)
+        {
+            TellBack(fleet, local);
+        }
+
         if (code == 0 && (fleet.Plan.Timeline || IsImpaired(local) || IsMetered(fleet)))
         {
             GoLive(fleet, local, ref device);

@@ -74,13 +74,16 @@ public sealed partial class VirtualWorld : IHubLog
     private readonly int downMs;
     private readonly int dialMs;
     private readonly HubMonitor? monitor;
+    private readonly RunWitness? witness;
 
     /// <param name="scenario">What to run.</param>
     /// <param name="shard">Which part, 0-based.</param>
     /// <param name="shardCount">Of how many.</param>
     /// <param name="monitored">Whether somebody wants the hub's records and events.</param>
     /// <param name="telemetry">… and an event for each message too.</param>
-    public VirtualWorld(Scenario scenario, int shard = 0, int shardCount = 1, bool monitored = false, bool telemetry = false)
+    /// <param name="witnessed">Whether somebody wants to know who can deliver.</param>
+    public VirtualWorld(
+        Scenario scenario, int shard = 0, int shardCount = 1, bool monitored = false, bool telemetry = false, bool witnessed = false)
     {
         this.scenario = scenario;
         upMs = scenario.Network.UpMs;
@@ -98,6 +101,7 @@ public sealed partial class VirtualWorld : IHubLog
         throttles = new Throttles(scenario.Hub);
         quota = new DailyQuota(scenario.Hub);
         monitor = monitored ? new HubMonitor(Scenario.EpochUtcMs, devices.Length, telemetry, GlobalOf) : null;
+        witness = witnessed ? new RunWitness(devices.Length) : null;
         faults.Plan(time, (byte)EventKind.FaultStart, (byte)EventKind.FaultEnd);
         PlanStarts();
     }
@@ -119,6 +123,12 @@ public sealed partial class VirtualWorld : IHubLog
 
     /// <summary>What leaves the hub, when somebody wants it.</summary>
     public HubMonitor? Monitor => monitor;
+
+    /// <summary>The ground truth, when somebody wants it.</summary>
+    public RunWitness? Witness => witness;
+
+    /// <summary>The devices of this shard.</summary>
+    public FleetShard Part => part;
 
     /// <summary>Runs up to a moment (exclusive); call again to go on.</summary>
     public void RunUntil(long untilMs)

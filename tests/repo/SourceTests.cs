@@ -28,6 +28,7 @@ public sealed partial class SourceTests
         "simulator/events/DeliveryQueue",
         "simulator/fleet/",
         "simulator/world/",
+        "simulator/detectors/",
         "service/liveness/",
         "service/facts/",
         "service/store/",
