@@ -87,8 +87,12 @@ public static class Runner
                 worlds[shard].Monitor!.AdvanceTo(untilMs);
                 detectors?.AdvanceShard(shard, untilMs);
             });
-            detectors?.Advance(untilMs);
-            InParallel(detectors is null ? 0 : count, shard => detectors!.SettleShard(shard, untilMs));
+            if (detectors is not null)
+            {
+                detectors.Advance(untilMs);
+                InParallel(count, shard => detectors.SettleShard(shard, untilMs));
+            }
+
             HandOn(worlds, monitor, isScored);
             onProgress?.Invoke((double)stretch / stretches);
         }
