@@ -145,7 +145,7 @@ public sealed class AskRoutes(CheckLoop loop, TimeProvider time)
     /// <summary><c>GET /healthz</c>: 200 while facts are taken in and kept, 503 when they cannot be.</summary>
     public IResult ShowHealth() => loop.Ask((checker, nowMs) =>
     {
-        string? failure = loop.Store?.Failure;
+        string? failure = loop.Failure;
         return Results.Json(
             new
             {
@@ -157,6 +157,8 @@ public sealed class AskRoutes(CheckLoop loop, TimeProvider time)
                 judgementHeldUntil = checker.Doubt.HeldUntilMs > nowMs ? DeviceText.Moment(checker.Doubt.HeldUntilMs) : null,
                 fleetLost = checker.IsFleetLost,
                 journalBytes = loop.Store?.JournalBytes ?? 0,
+                replica = loop.Replica is not { } replica ? null
+                    : new { number = replica.Replica, slotsHeld = replica.SlotsHeld, slots = Share.Slots, living = replica.Living },
             },
             statusCode: failure is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
     });

@@ -30,9 +30,9 @@ public static class Server
             throw new ArgumentException("anything but a loopback address needs a key", nameof(options));
         }
 
-        if (options.Alarms is not null && options.Folder is null)
+        if (options.Alarms is not null && options is { Folder: null, Postgres: null })
         {
-            throw new ArgumentException("alarms are told once only with a folder to keep them in", nameof(options));
+            throw new ArgumentException("alarms are told once only with a place to keep them in", nameof(options));
         }
 
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -53,7 +53,7 @@ public static class Server
         {
             // Made after the loop and so disposed of before it.
             builder.Services.AddSingleton(services => AlarmDispatch.Open(
-                alarms, options.Folder!, loop, time, services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent.Service.Alarms")));
+                alarms, options.Folder, loop, time, services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent.Service.Alarms")));
         }
 
         var page = new LivePage(loop, time);
@@ -74,6 +74,7 @@ public static class Server
         page.Map(application);
         application.Lifetime.ApplicationStarted.Register(loop.Run);
         application.Lifetime.ApplicationStarted.Register(() => dispatch?.Start());
+        loop.Ended.ContinueWith(_ => application.Lifetime.StopApplication(), TaskScheduler.Default);
         return application;
     }
 

@@ -52,7 +52,9 @@ public sealed partial class Checker
     }
 
     /// <summary>Ends the restoring: from here on time runs.</summary>
-    public void FinishRestore(long nowMs)
+    /// <param name="nowMs">UTC milliseconds.</param>
+    /// <param name="isTold">Statuses were not kept with every change: those that became better are taken as they are now.</param>
+    public void FinishRestore(long nowMs, bool isTold = false)
     {
         Array.Clear(counts);
         transitions.Clear();
@@ -74,14 +76,20 @@ public sealed partial class Checker
         for (int row = 0; row < Count; row++)
         {
             ref Hot hot = ref table.Hot(row);
-            Settle(row, ref hot, nowMs);
+            Settle(row, ref hot, nowMs, isTold);
         }
 
         Alarms.ClearChanges();
     }
 
-    private void Settle(int row, ref Hot hot, long nowMs)
+    private void Settle(int row, ref Hot hot, long nowMs, bool isTold)
     {
+        Verdict verdict = Judgement.Of(hot, table.Cold(row), settings, nowMs);
+        if (isTold && Worse(verdict.Status) <= Worse(hot.Status) && verdict.Status != hot.Status)
+        {
+            RestoreStatus(row, verdict.Status, verdict.SinceMs);
+        }
+
         counts[(int)hot.Status]++;
         Site site = Sites[hot.Group];
         site.Devices += hot.Group == 0 ? 0 : 1;
@@ -99,7 +107,7 @@ public sealed partial class Checker
         Forecast.Change(0, hot.PlannedMs);
 
         // Those whose time came while nobody looked are looked at in the next quarter of a second, at most 65,536 to a bucket.
-        long nextMs = Judgement.Of(hot, table.Cold(row), settings, nowMs).NextMs;
+        long nextMs = isTold && verdict.Status != hot.Status ? nowMs : verdict.NextMs;
         long spreadMs = nowMs + ((row >> 16) * TimingWheel.TickMs);
         bool isDecided = hot.Status == Status.Silent && nextMs == long.MaxValue && hot.Has(RowFlags.Alarmed | RowFlags.Covered);
         if (!isDecided && !(hot.Status is Status.Unknown or Status.Retired && nextMs == long.MaxValue))

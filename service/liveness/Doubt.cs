@@ -34,12 +34,21 @@ public sealed class Doubt(LivenessSettings settings)
         hasRestored = withDevices;
     }
 
+    /// <summary>
+    /// Other checkers of the same fleet have run since that moment without a break: what was not heard since this program's own
+    /// start was not heard by them either.
+    /// </summary>
+    public void GoOnFrom(long sinceMs) => startedAtMs = sinceMs;
+
+    /// <summary>Nobody new is declared late or silent before that moment: facts could not reach us, and come in now.</summary>
+    public void Hold(long untilMs) => heldUntilMs = Math.Max(heldUntilMs, untilMs);
+
     /// <summary>A sweep begins.</summary>
     public void OnSweep(long nowMs)
     {
         if (nowMs - sweptAtMs > settings.SelfDoubtMs)
         {
-            heldUntilMs = nowMs + settings.SelfDoubtHoldMs;
+            Hold(nowMs + settings.SelfDoubtHoldMs);
         }
 
         sweptAtMs = Math.Max(sweptAtMs, nowMs);
