@@ -115,7 +115,13 @@ public sealed partial class CheckLoop
         lock (turn)
         {
             nowMs = glance.IsDrained ? Math.Max(nowMs, glance.NowMs) : nowMs;
-            if (hasMissedLooks && glance.NowMs - lookedAtMs > liveness.SelfDoubtMs)
+            if (glance.OthersSure > 0)
+            {
+                // They renewed their leases without a break, so facts were taken in, and by now are all read: whatever kept this
+                // replica from looking, the fleet was looked after.
+                checker.Doubt.OnOthersLooked(nowMs);
+            }
+            else if (hasMissedLooks && glance.NowMs - lookedAtMs > liveness.SelfDoubtMs)
             {
                 // It was the database, so facts were refused everywhere: they come again when their senders think it is time.
                 checker.Doubt.Hold(glance.NowMs + liveness.SlowStartMs);

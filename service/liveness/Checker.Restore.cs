@@ -53,8 +53,12 @@ public sealed partial class Checker
 
     /// <summary>Ends the restoring: from here on time runs.</summary>
     /// <param name="nowMs">UTC milliseconds.</param>
-    /// <param name="isTold">Statuses were not kept with every change: those that became better are taken as they are now.</param>
-    public void FinishRestore(long nowMs, bool isTold = false)
+    /// <param name="watchedSinceMs">
+    /// Other checkers have watched this fleet since then, without a break and until now: a device that was not heard since was not
+    /// heard by them either. Null = nobody did. Statuses were then not kept with every change; those that became better are taken as
+    /// they are now.
+    /// </param>
+    public void FinishRestore(long nowMs, long? watchedSinceMs = null)
     {
         Array.Clear(counts);
         transitions.Clear();
@@ -76,14 +80,20 @@ public sealed partial class Checker
         for (int row = 0; row < Count; row++)
         {
             ref Hot hot = ref table.Hot(row);
-            Settle(row, ref hot, nowMs, isTold);
+            Settle(row, ref hot, nowMs, watchedSinceMs);
+        }
+
+        if (watchedSinceMs is long sinceMs)
+        {
+            doubt.GoOnFrom(sinceMs);
         }
 
         Alarms.ClearChanges();
     }
 
-    private void Settle(int row, ref Hot hot, long nowMs, bool isTold)
+    private void Settle(int row, ref Hot hot, long nowMs, long? watchedSinceMs)
     {
+        bool isTold = watchedSinceMs is not null;
         Verdict verdict = Judgement.Of(hot, table.Cold(row), settings, nowMs);
         if (isTold && Worse(verdict.Status) <= Worse(hot.Status) && verdict.Status != hot.Status)
         {
@@ -96,6 +106,7 @@ public sealed partial class Checker
         site.Overdue += IsOverdue(hot.Status) ? 1 : 0;
         hot.WheelNext = -1;
         hot.Set(RowFlags.InWheel | RowFlags.Early | RowFlags.Covered | RowFlags.HeardSinceStart, false);
+        hot.Set(RowFlags.HeardSinceStart, isTold && HeardMs(hot, table.Cold(row)) > watchedSinceMs);
         hot.Set(
             RowFlags.Alarmed,
             Alarms.IsOpen(AlarmKind.DeviceSilent, row) || Alarms.IsOpen(AlarmKind.DeviceFlapping, row));
@@ -115,4 +126,6 @@ public sealed partial class Checker
             wheel.Add(row, ref hot, nextMs == long.MaxValue ? spreadMs : Math.Max(nextMs, spreadMs));
         }
     }
+
+    private static long HeardMs(in Hot hot, in Cold cold) => Math.Max(hot.SignMs, 1000L * Math.Max(cold.LinkAt, cold.Connects.Newest));
 }

@@ -40,6 +40,9 @@ public sealed class Doubt(LivenessSettings settings)
     /// </summary>
     public void GoOnFrom(long sinceMs) => startedAtMs = sinceMs;
 
+    /// <summary>Others looked, and took facts in, while this checker did not: its own pause is no reason to doubt.</summary>
+    public void OnOthersLooked(long nowMs) => sweptAtMs = Math.Max(sweptAtMs, nowMs);
+
     /// <summary>Nobody new is declared late or silent before that moment: facts could not reach us, and come in now.</summary>
     public void Hold(long untilMs) => heldUntilMs = Math.Max(heldUntilMs, untilMs);
 

@@ -71,7 +71,8 @@ public sealed partial class PostgresStore
         NpgsqlBatch batch = source.CreateBatch();
         await using (batch.ConfigureAwait(false))
         {
-            bool isSure = IsSure;
+            // After a pause it is not, until it has looked: who wakes first must not vouch for the others.
+            bool isSure = IsSure && (renewedAt is null || time.GetElapsedTime(renewedAt.Value) < options.Lease);
             bool isDue = hasLoaded
                 && (renewedAt is null || isSure != toldSure || time.GetElapsedTime(renewedAt.Value) > options.Lease / 4);
             long askedAt = time.GetTimestamp();
@@ -87,7 +88,8 @@ public sealed partial class PostgresStore
 
             Add(batch, """
                 SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, (SELECT max(version) FROM checker.schema_version),
-                    count(*), count(*) FILTER (WHERE is_sure), coalesce(bool_or(replica = $1), false)
+                    count(*), count(*) FILTER (WHERE is_sure), coalesce(bool_or(replica = $1), false),
+                    count(*) FILTER (WHERE is_sure AND replica <> $1)
                 FROM checker.replica WHERE lease_until > clock_timestamp()
                 """, Replica);
             Add(batch, """
@@ -118,6 +120,7 @@ public sealed partial class PostgresStore
 
         (Living, int sure) = ((int)reader.GetInt64(2), (int)reader.GetInt64(3));
         isAlive = reader.GetBoolean(4);
+        int othersSure = (int)reader.GetInt64(5);
         var states = new SlotState[Share.Slots];
         await reader.NextResultAsync().ConfigureAwait(false);
         while (await reader.ReadAsync().ConfigureAwait(false))
@@ -132,7 +135,7 @@ public sealed partial class PostgresStore
         await ReadReplicasAsync(reader).ConfigureAwait(false);
         await reader.NextResultAsync().ConfigureAwait(false);
         bool isDrained = await ReadFactsAsync(reader, into).ConfigureAwait(false);
-        return new Glance(nowMs, Living, sure, states, alarms, isDrained);
+        return new Glance(nowMs, Living, sure, othersSure, states, alarms, isDrained);
     }
 
     private async Task<List<KeptAlarm>> ReadAlarmsAsync(NpgsqlDataReader reader)
@@ -254,8 +257,7 @@ public sealed partial class PostgresStore
         while (!glance.IsDrained);
 
         long startedAtMs = await FindStartAsync().ConfigureAwait(false);
-        checker.FinishRestore(glance.NowMs, isTold: true);
-        checker.Doubt.GoOnFrom(startedAtMs);
+        checker.FinishRestore(glance.NowMs, startedAtMs);
         hasLoaded = true;
     }
 

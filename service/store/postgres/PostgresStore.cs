@@ -19,10 +19,11 @@ public readonly record struct AlarmWish(Alarm Alarm, string Subject, int Slot, l
 /// <param name="NowMs">The database's clock; every fact committed before it has been read, if <paramref name="IsDrained"/>.</param>
 /// <param name="Living">Replicas with a lease.</param>
 /// <param name="Sure">Those of them that trust their own eyes.</param>
+/// <param name="OthersSure">... without this one.</param>
 /// <param name="Slots">Who owns what.</param>
 /// <param name="Alarms">Alarms that changed.</param>
 /// <param name="IsDrained">There is no more to read.</param>
-public sealed record Glance(long NowMs, int Living, int Sure, SlotState[] Slots, IReadOnlyList<KeptAlarm> Alarms, bool IsDrained);
+public sealed record Glance(long NowMs, int Living, int Sure, int OthersSure, SlotState[] Slots, IReadOnlyList<KeptAlarm> Alarms, bool IsDrained);
 
 /// <summary>What several replicas of the checker share, on a PostgreSQL.</summary>
 /// <remarks>
