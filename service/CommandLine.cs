@@ -19,6 +19,12 @@ public sealed record CommandLine
     /// <summary>The environment variable that may hold the key; never an argument, which every user of the machine can see.</summary>
     public const string KeyVariable = "AGENT_SERVICE_KEY";
 
+    /// <summary>The environment variable that may hold the connection string: it has a password, so it is no argument either.</summary>
+    public const string DatabaseVariable = "AGENT_SERVICE_DATABASE";
+
+    private const int TakeOverSecondsMin = 2;
+    private const int TakeOverSecondsMax = 600;
+
     /// <summary><c>serve</c>, <c>import</c>, <c>doctor</c>, <c>bench</c> or <c>help</c>.</summary>
     public string Verb { get; private init; } = "serve";
 
@@ -30,6 +36,12 @@ public sealed record CommandLine
 
     /// <summary>Whether <c>--data</c> was given.</summary>
     public bool IsFolderNamed { get; private init; }
+
+    /// <summary>Whether <c>--store postgres</c> was given.</summary>
+    public bool IsPostgres { get; private init; }
+
+    /// <summary>Seconds of <c>--takeover</c>; null = not given.</summary>
+    public int? TakeOverSeconds { get; private init; }
 
     /// <summary>Whether results go out as one JSON document.</summary>
     public bool IsJson { get; private init; }
@@ -53,6 +65,10 @@ public sealed record CommandLine
         {MqttSettings.Help}
         {HubAccess.Help}
         {EntraSettings.Help}
+        agent-service --store postgres [--database-file FILE] [--takeover SECONDS] …
+          The same as one of several replicas on a PostgreSQL, instead of a folder. The connection string (Host=…;Database=…;Username=…;
+          Password=…) is in FILE or in the environment variable {DatabaseVariable}. A dead replica's share is taken over by the
+          others within SECONDS (default 5). Put a load balancer before them; all take facts and all answer for the whole fleet.
         agent-service import FILE [--data DIR]
           Takes in a file of Azure Monitor Connections records or Event Grid events, one JSON object a line or one document.
         {DoctorVerb.Help}
@@ -94,8 +110,8 @@ public sealed record CommandLine
         }
 
         line = line.Verb == "serve" ? line.WithPeers(environment) : line;
-
-        if (line.Options is { Alarms: not null, Folder: null })
+        line = line.WithDatabase(environment);
+        if (line.Options is { Alarms: not null, Folder: null, Postgres: null })
         {
             throw new CommandLineException("--alarms needs a folder: an alarm is told once only if it is kept");
         }
@@ -140,6 +156,18 @@ public sealed record CommandLine
             case "--data" when Verb is "serve" or "import":
                 string folder = Value(arguments, ref at);
                 return this with { IsFolderNamed = true, Options = Options with { Folder = folder == "none" ? null : folder } };
+            case "--store" when Verb is "serve" or "import":
+                return Value(arguments, ref at) switch
+                {
+                    "embedded" => this with { IsPostgres = false },
+                    "postgres" when Verb == "serve" => this with { IsPostgres = true },
+                    "postgres" => throw new CommandLineException("import is for a folder; POST /logs of a replica takes the same records"),
+                    _ => throw new CommandLineException("--store takes embedded or postgres"),
+                };
+            case "--database-file" when Verb == "serve":
+                return this with { Options = Options with { Postgres = DatabaseOf(ReadSecret(name, Value(arguments, ref at)), name) } };
+            case "--takeover" when Verb == "serve":
+                return this with { TakeOverSeconds = Whole(name, Value(arguments, ref at), TakeOverSecondsMin, TakeOverSecondsMax) };
             case "--alarms" when Verb == "serve":
                 return AlarmFile.TryRead(Value(arguments, ref at), out AlarmSettings? alarms, out string problem)
                     ? this with { Options = Options with { Alarms = alarms } }
@@ -152,7 +180,7 @@ public sealed record CommandLine
                     ? this with { Options = Options with { Otlp = collector } }
                     : throw new CommandLineException("--otlp takes the address of a collector without a password: http://127.0.0.1:4318");
             case "--key-file" when Verb == "serve":
-                return this with { Options = Options with { Key = KeyOf(ReadKey(Value(arguments, ref at)), name) } };
+                return this with { Options = Options with { Key = KeyOf(ReadSecret(name, Value(arguments, ref at)), name) } };
             default:
                 throw new CommandLineException($"'{name}' is not understood here; see --help");
         }
@@ -170,7 +198,39 @@ public sealed record CommandLine
         string.IsNullOrEmpty(text) ? null
         : AccessKey.Of(text) ?? throw new CommandLineException($"the key in {from} must have 16 to 1024 characters");
 
-    private static string ReadKey(string path)
+    private CommandLine WithDatabase(Func<string, string?> environment)
+    {
+        if (!IsPostgres)
+        {
+            return TakeOverSeconds is null && Options.Postgres is null ? this
+                : throw new CommandLineException("--database-file and --takeover need --store postgres");
+        }
+
+        if (IsFolderNamed)
+        {
+            throw new CommandLineException("--store postgres keeps everything in the database: --data has no meaning with it");
+        }
+
+        PostgresOptions? postgres = Options.Postgres;
+        if (postgres is null && environment(DatabaseVariable) is { Length: > 0 } text)
+        {
+            postgres = DatabaseOf(text, DatabaseVariable);
+        }
+
+        if (postgres is null)
+        {
+            throw new CommandLineException($"--store postgres needs a connection string: --database-file FILE or {DatabaseVariable}");
+        }
+
+        postgres = TakeOverSeconds is int seconds ? postgres with { TakeOverWithin = TimeSpan.FromSeconds(seconds) } : postgres;
+        return this with { Options = Options with { Folder = null, Postgres = postgres } };
+    }
+
+    private static PostgresOptions DatabaseOf(string text, string from) =>
+        PostgresOptions.TryParse(text)
+        ?? throw new CommandLineException($"what {from} holds is no connection string such as Host=…;Database=…;Username=…;Password=…");
+
+    private static string ReadSecret(string name, string path)
     {
         try
         {
@@ -178,7 +238,7 @@ public sealed record CommandLine
         }
         catch (Exception failed) when (failed is IOException or UnauthorizedAccessException)
         {
-            throw new CommandLineException($"--key-file: {path} cannot be read");
+            throw new CommandLineException($"{name}: {path} cannot be read");
         }
     }
 }

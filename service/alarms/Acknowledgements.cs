@@ -8,7 +8,8 @@ namespace Agent.Service.Alarms;
 /// <remarks>
 /// A file of its own, because people write it and not devices: a line is a checksum and JSON, and is on the disk before anybody is told. An
 /// alarm is noted only once the journal has it, so a number in this file never comes to stand for another alarm. At the start the
-/// lines of alarms that are still known are written anew, and a torn end is dropped. Without a folder it lives as long as the process.
+/// lines of alarms that are still known are written anew, and a torn end is dropped. Without a folder it lives as long as the process;
+/// replicas keep it in the database they share.
 /// </remarks>
 public sealed class Acknowledgements : IDisposable
 {
@@ -69,11 +70,20 @@ public sealed class Acknowledgements : IDisposable
         await oneAtATime.WaitAsync().ConfigureAwait(false);
         try
         {
-            (bool isOpen, Acknowledgement? before) = loop.Ask((checker, _) => (
-                checker.Alarms.Open.Any(alarm => alarm.Number == number), checker.Alarms.AcknowledgementOf(number)));
-            if (!isOpen || before is not null)
+            (Alarm? open, string subject, Acknowledgement? before) = loop.Ask((checker, _) =>
+                checker.Alarms.Open.FirstOrDefault(alarm => alarm.Number == number) is { } found
+                    ? (found, checker.SubjectOf(found), checker.Alarms.AcknowledgementOf(number))
+                    : (null, "", (Acknowledgement?)null));
+            if (open is null || before is not null)
             {
-                return isOpen ? before : null;
+                return before;
+            }
+
+            var word = new Acknowledgement(by, nowMs);
+            if (loop.Replica is { } replica)
+            {
+                // The others hear of it as this one does: from the shared book, at the next look.
+                return await replica.AcknowledgeAsync(open, subject, word).ConfigureAwait(false);
             }
 
             // It may have been raised in a turn whose end is not on the disk yet.
@@ -84,7 +94,6 @@ public sealed class Acknowledgements : IDisposable
                 file.Flush(flushToDisk: true);
             }
 
-            var word = new Acknowledgement(by, nowMs);
             Alarm? alarm = loop.Ask((checker, _) => checker.Alarms.Acknowledge(number, word));
             if (alarm is not null)
             {

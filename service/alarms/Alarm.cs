@@ -20,7 +20,7 @@ public enum AlarmKind : byte
 }
 
 /// <summary>One episode of trouble: raised once, cleared once.</summary>
-/// <param name="Number">Counts up from 1; the key by which a receiver knows a repetition.</param>
+/// <param name="Number">Counts up from 1; the key by which a receiver knows a repetition. 0 = wished for, see <see cref="AlarmBook"/>.</param>
 /// <param name="Kind">What it is about.</param>
 /// <param name="Subject">The device's row, the site's number, or 0.</param>
 /// <param name="RaisedAtMs">When it was raised, UTC milliseconds.</param>
@@ -51,6 +51,8 @@ public sealed record Acknowledgement(string By, long AtMs);
 /// <remarks>
 /// Exactly one raise and one clear per episode: an alarm is open or not, by kind and subject. What changed is written to the journal
 /// together with the facts it follows from and becomes visible to others only after that; so a crash either forgets both or neither.
+/// Where several checkers share one book (<see cref="Decides"/>), a change is a wish until the store they share has it: it numbers
+/// alarms, and refuses what another checker decided first. Then it comes back by <see cref="Follow"/>, to all of them alike.
 /// </remarks>
 public sealed class AlarmBook
 {
@@ -60,6 +62,10 @@ public sealed class AlarmBook
     private readonly Queue<Alarm> closed = new();
     private readonly List<Alarm> changes = [];
     private readonly Dictionary<long, Acknowledgement> acknowledged = [];
+    private readonly HashSet<(AlarmKind, int)> wishes = [];
+
+    /// <summary>Whether this checker decides about an alarm, by kind and subject; null = about all, and nobody else does.</summary>
+    public Func<AlarmKind, int, bool>? Decides { get; set; }
 
     /// <summary>Number of the latest alarm.</summary>
     public long LastNumber { get; private set; }
@@ -101,8 +107,20 @@ public sealed class AlarmBook
     /// <summary>Raises an alarm unless it is open already.</summary>
     public void Raise(AlarmKind kind, int subject, long nowMs, long beganAtMs, Cause cause, int devices)
     {
-        var alarm = new Alarm(LastNumber + 1, kind, subject, nowMs) { BeganAtMs = beganAtMs, Cause = cause, Devices = devices };
-        if (open.TryAdd((kind, subject), alarm))
+        var alarm = new Alarm(Decides is null ? LastNumber + 1 : 0, kind, subject, nowMs)
+        {
+            BeganAtMs = beganAtMs,
+            Cause = cause,
+            Devices = devices,
+        };
+        if (Decides is not null)
+        {
+            if (!open.ContainsKey((kind, subject)))
+            {
+                Wish(alarm);
+            }
+        }
+        else if (open.TryAdd((kind, subject), alarm))
         {
             LastNumber++;
             changes.Add(alarm);
@@ -112,11 +130,35 @@ public sealed class AlarmBook
     /// <summary>Clears an alarm if it is open.</summary>
     public void Clear(AlarmKind kind, int subject, long nowMs, byte deviceReason = 0)
     {
-        if (open.Remove((kind, subject), out Alarm? alarm))
+        if (Decides is not null)
+        {
+            if (open.TryGetValue((kind, subject), out Alarm? current))
+            {
+                Wish(current with { ClearedAtMs = nowMs, DeviceReason = deviceReason });
+            }
+        }
+        else if (open.Remove((kind, subject), out Alarm? alarm))
         {
             Close(alarm with { ClearedAtMs = nowMs, DeviceReason = deviceReason });
         }
     }
+
+    /// <summary>Takes over the state of one alarm as the shared store has it.</summary>
+    /// <returns>Whether that is news.</returns>
+    public bool Follow(Alarm alarm)
+    {
+        open.TryGetValue((alarm.Kind, alarm.Subject), out Alarm? current);
+        bool isKnown = alarm.ClearedAtMs is null ? current?.Number >= alarm.Number : closed.Any(known => known.Number == alarm.Number);
+        if (!isKnown)
+        {
+            Restore(alarm);
+        }
+
+        return !isKnown;
+    }
+
+    /// <summary>Wishes that the store has answered may be made again.</summary>
+    public void ForgetWishes() => wishes.Clear();
 
     /// <summary>Puts back what was kept: the state of one alarm, which replaces what is known of it.</summary>
     public void Restore(Alarm alarm)
@@ -138,6 +180,14 @@ public sealed class AlarmBook
             {
                 Keep(alarm);
             }
+        }
+    }
+
+    private void Wish(Alarm alarm)
+    {
+        if (Decides!(alarm.Kind, alarm.Subject) && wishes.Add((alarm.Kind, alarm.Subject)))
+        {
+            changes.Add(alarm);
         }
     }
 

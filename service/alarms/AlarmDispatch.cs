@@ -24,17 +24,20 @@ public sealed partial class AlarmDispatch : IAsyncDisposable
 
     private readonly AlarmSettings settings;
     private readonly CheckLoop loop;
-    private readonly FileOutbox outbox;
+    private readonly IAlarmOutbox outbox;
     private readonly AlarmDelivery delivery;
+    private readonly TimeProvider time;
     private readonly ILogger logger;
+    private volatile bool isEnding;
     private readonly Channel<Alarm> news = Channel.CreateUnbounded<Alarm>(new UnboundedChannelOptions { SingleReader = true });
     private Task pump = Task.CompletedTask;
 
     private AlarmDispatch(
-        AlarmSettings settings, CheckLoop loop, Acknowledgements acknowledgements, FileOutbox outbox, TimeProvider time, ILogger logger)
+        AlarmSettings settings, CheckLoop loop, Acknowledgements acknowledgements, IAlarmOutbox outbox, TimeProvider time, ILogger logger)
     {
         this.settings = settings;
         this.loop = loop;
+        this.time = time;
         this.outbox = outbox;
         this.logger = logger;
         delivery = new AlarmDelivery(outbox, settings.Destinations, new AlarmDeliveryOptions
@@ -45,7 +48,7 @@ public sealed partial class AlarmDispatch : IAsyncDisposable
         });
         loop.AlarmChanged += alarm => news.Writer.TryWrite(alarm);
         acknowledgements.Added += alarm => news.Writer.TryWrite(alarm);
-        CatchUp();
+        CatchUpAsync().GetAwaiter().GetResult();
     }
 
     /// <summary>Told of every attempt at a destination.</summary>
@@ -59,22 +62,23 @@ public sealed partial class AlarmDispatch : IAsyncDisposable
 
     /// <summary>Opens the outbox and adds what the book holds.</summary>
     /// <param name="settings">Whom to tell.</param>
-    /// <param name="folder">Where the checker keeps things.</param>
+    /// <param name="folder">Where the checker keeps things; not needed by a replica, which has its outbox in the database.</param>
     /// <param name="loop">The checker; restored, and not yet running.</param>
     /// <param name="acknowledgements">Who knows of which alarm.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Told of what is given up, without addresses and secrets.</param>
     /// <exception cref="StoreException">The outbox cannot be had.</exception>
     public static AlarmDispatch Open(
-        AlarmSettings settings, string folder, CheckLoop loop, Acknowledgements acknowledgements, TimeProvider time, ILogger logger)
+        AlarmSettings settings, string? folder, CheckLoop loop, Acknowledgements acknowledgements, TimeProvider time, ILogger logger)
     {
         ArgumentNullException.ThrowIfNull(settings);
         ArgumentNullException.ThrowIfNull(loop);
         ArgumentNullException.ThrowIfNull(acknowledgements);
-        string path = Path.Combine(folder, FileName);
+        string path = loop.Replica is not null ? "the outbox in the database" : Path.Combine(folder!, FileName);
         try
         {
-            return new AlarmDispatch(settings, loop, acknowledgements, FileOutbox.Open(path), time, logger);
+            IAlarmOutbox outbox = loop.Replica is { } replica ? new PostgresOutbox(replica) : FileOutbox.Open(path);
+            return new AlarmDispatch(settings, loop, acknowledgements, outbox, time, logger);
         }
         catch (Exception failed) when (failed is IOException or UnauthorizedAccessException)
         {
@@ -102,14 +106,15 @@ public sealed partial class AlarmDispatch : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        isEnding = true;
         news.Writer.TryComplete();
         await pump.ConfigureAwait(false);
         await delivery.DisposeAsync().ConfigureAwait(false);
-        outbox.Dispose();
+        await outbox.DisposeAsync().ConfigureAwait(false);
     }
 
     // A destination that is new hears of what begins from now on.
-    private void CatchUp()
+    private async Task CatchUpAsync()
     {
         (long last, Notice[] edges) = loop.Ask((checker, nowMs) => (
             checker.Alarms.LastNumber,
@@ -117,10 +122,10 @@ public sealed partial class AlarmDispatch : IAsyncDisposable
                 .SelectMany(alarm => AlarmNotices.EdgesOf(alarm, checker, settings, nowMs)).ToArray()));
         foreach (Destination destination in settings.Destinations)
         {
-            outbox.Introduce(destination.Name, last);
+            await outbox.IntroduceAsync(destination.Name, last).ConfigureAwait(false);
         }
 
-        outbox.Append(edges, settings.Destinations);
+        await outbox.AppendAsync(edges, settings.Destinations).ConfigureAwait(false);
     }
 
     private async Task PumpAsync()
@@ -136,17 +141,32 @@ public sealed partial class AlarmDispatch : IAsyncDisposable
 
             Notice[] edges = loop.Ask((checker, nowMs) =>
                 turn.SelectMany(alarm => AlarmNotices.EdgesOf(alarm, checker, settings, nowMs)).ToArray());
+            await AppendAsync(edges).ConfigureAwait(false);
+            delivery.Wake();
+        }
+    }
+
+    private async Task AppendAsync(Notice[] edges)
+    {
+        while (true)
+        {
             try
             {
-                outbox.Append(edges, settings.Destinations);
+                await outbox.AppendAsync(edges, settings.Destinations).ConfigureAwait(false);
+                return;
             }
             catch (Exception failed) when (failed is IOException or UnauthorizedAccessException)
             {
-                // It is told all the same while this process lives; a later start adds it again.
                 LogTrouble(logger, $"outbox: {failed.GetType().Name}");
-            }
+                // In a file it is told all the same while this process lives, and a later start adds it again. A database comes back;
+                // until then the news waits here, and is in the book for whoever starts next.
+                if (outbox is FileOutbox || isEnding)
+                {
+                    return;
+                }
 
-            delivery.Wake();
+                await Task.Delay(TimeSpan.FromSeconds(1), time).ConfigureAwait(false);
+            }
         }
     }
 

@@ -17,7 +17,7 @@ namespace Agent.Service.Alarms;
 /// was never confirmed to anybody. The file is held open for itself alone, so that a second process cannot share it by accident.
 /// </para>
 /// </remarks>
-public sealed class FileOutbox : IOutbox, IDisposable
+public sealed class FileOutbox : IAlarmOutbox, IDisposable
 {
     private const int LineBytesMax = 1 << 18;
     private const int ChecksumDigits = 8;
@@ -88,6 +88,24 @@ public sealed class FileOutbox : IOutbox, IDisposable
         {
             return table.Waiting(destination);
         }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask IntroduceAsync(string destination, long lastEpisode)
+    {
+        Introduce(destination, lastEpisode);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<bool> AppendAsync(IReadOnlyList<Notice> notices, IReadOnlyList<Destination> destinations) =>
+        ValueTask.FromResult(Append(notices, destinations));
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync()
+    {
+        Dispose();
+        return ValueTask.CompletedTask;
     }
 
     /// <summary>Makes a destination known; a new one hears of later episodes only.</summary>

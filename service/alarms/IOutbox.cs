@@ -12,11 +12,6 @@ namespace Agent.Service.Alarms;
 /// be posted twice (posted, then died before <see cref="RecordAsync"/>), never be lost, and the receiver knows the repetition
 /// by its id. Exactly once over HTTP without the receiver's help does not exist.
 /// </para>
-/// <para>
-/// With PostgreSQL: a table with primary key (destination, episode); a claim is an UPDATE of the lease over a SELECT … WHERE
-/// next_ms &lt;= now AND lease_ms &lt;= now ORDER BY episode LIMIT count FOR UPDATE SKIP LOCKED; recording writes settled, attempts,
-/// next_ms, held_ms, withheld and lease_ms = 0 and leaves the notices alone, because another replica may have appended one meanwhile.
-/// </para>
 /// </remarks>
 public interface IOutbox
 {
@@ -33,4 +28,23 @@ public interface IOutbox
     /// Durable when it returns. A row that is over is forgotten, its number is not.
     /// </summary>
     ValueTask RecordAsync(Delivery row, CancellationToken cancellation);
+}
+
+/// <summary>The whole outbox, as the side that fills it sees it.</summary>
+/// <remarks>Adding is safe to repeat, by the same process after a crash and by several replicas at once.</remarks>
+public interface IAlarmOutbox : IOutbox, IAsyncDisposable
+{
+    /// <summary>Episodes not taken in because the outbox was full.</summary>
+    long Overflown { get; }
+
+    /// <summary>Rows that are not idle, for one destination.</summary>
+    int Waiting(string destination);
+
+    /// <summary>Makes a destination known; a new one hears of later episodes only.</summary>
+    ValueTask IntroduceAsync(string destination, long lastEpisode);
+
+    /// <summary>Adds edges for every destination that wants them. Kept when it returns.</summary>
+    /// <returns>Whether anything is new.</returns>
+    /// <exception cref="IOException">They are not kept.</exception>
+    ValueTask<bool> AppendAsync(IReadOnlyList<Notice> notices, IReadOnlyList<Destination> destinations);
 }

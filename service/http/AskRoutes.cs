@@ -162,7 +162,7 @@ public sealed class AskRoutes(CheckLoop loop, TimeProvider time, AlarmDispatch? 
     /// <summary><c>GET /healthz</c>: 200 while facts are taken in and kept, 503 when they cannot be.</summary>
     public IResult ShowHealth() => loop.Ask((checker, nowMs) =>
     {
-        string? failure = loop.Store?.Failure;
+        string? failure = loop.Failure;
         return Results.Json(
             new
             {
@@ -186,6 +186,8 @@ public sealed class AskRoutes(CheckLoop loop, TimeProvider time, AlarmDispatch? 
                     retained = mqtt.Counts.Retained,
                     connects = mqtt.Counts.Connects,
                 },
+                replica = loop.Replica is not { } replica ? null
+                    : new { number = replica.Replica, slotsHeld = replica.SlotsHeld, slots = Share.Slots, living = replica.Living },
             },
             statusCode: failure is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable);
     });

@@ -5,7 +5,7 @@ namespace Agent.Service;
 /// The one place where the pure machine meets clock, disk and threads. Every turn ends with a note to the store, and nobody outside
 /// is told of an alarm or gets his 200 before the disk has it.
 /// </remarks>
-public sealed class CheckLoop : IDisposable
+public sealed partial class CheckLoop : IDisposable
 {
     private const int LooksPerTurn = 20_000;
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(TimingWheel.TickMs);
@@ -14,6 +14,7 @@ public sealed class CheckLoop : IDisposable
     private readonly Checker checker;
     private readonly EmbeddedStore? store;
     private readonly TimeProvider time;
+    private readonly LivenessSettings liveness;
     private readonly CancellationTokenSource stopping = new();
     private Task loop = Task.CompletedTask;
     private long nowMs;
@@ -25,8 +26,16 @@ public sealed class CheckLoop : IDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         this.time = time;
+        liveness = options.Liveness;
         // Whoever may register devices must not know which ids collide.
         checker = new Checker(options.Liveness, (ulong)Random.Shared.NextInt64());
+        if (options.Postgres is not null)
+        {
+            replica = Join(options.Postgres, checker, time);
+            checker.ShareWith(share);
+            return;
+        }
+
         if (options.Folder is not null)
         {
             store = EmbeddedStore.Open(options.Folder, options.Store, checker);
@@ -60,28 +69,27 @@ public sealed class CheckLoop : IDisposable
     public event Action<TimeSpan>? Swept;
 
     /// <summary>Begins to look at the devices whose time has come, until <see cref="Dispose"/>.</summary>
-    public void Run() => loop = Task.Run(RunAsync);
+    public void Run() => loop = Task.Run(replica is null ? RunAsync : RunReplicaAsync);
 
     /// <summary>Takes facts in and ends when they are kept.</summary>
     /// <returns>Why not, in one line; null = they are kept. Whoever sent them may send them again.</returns>
     public async Task<string?> TakeAsync(FactBatch batch, TimeSpan aheadMax)
     {
         ArgumentNullException.ThrowIfNull(batch);
+        if (replica is not null)
+        {
+            return await AppendAsync(batch, aheadMax).ConfigureAwait(false);
+        }
+
         Task kept;
         (Alarm[] alarms, Transition[] changes) news;
         long now;
         lock (turn)
         {
             now = Now();
-            if (batch.LatestMs > now + aheadMax.TotalMilliseconds)
+            if (RefusalOf(batch, now, aheadMax) is string refusal)
             {
-                return $"an event is stamped more than {aheadMax.TotalMinutes} minutes ahead of this machine's clock: "
-                    + "one of the two is wrong";
-            }
-
-            if (!checker.HasRoomFor(batch))
-            {
-                return "no room for more devices";
+                return refusal;
             }
 
             checker.Apply(batch, now);
@@ -126,9 +134,14 @@ public sealed class CheckLoop : IDisposable
         }
     }
 
-    /// <summary>Looks at every device whose time has come.</summary>
+    /// <summary>Looks at every device whose time has come; a replica does so in its turns only, as time stands still between them.</summary>
     public void SweepOnce()
     {
+        if (replica is not null)
+        {
+            return;
+        }
+
         int looks;
         do
         {
@@ -174,11 +187,18 @@ public sealed class CheckLoop : IDisposable
         stopping.Cancel();
         loop.Wait(TimeSpan.FromSeconds(10));
         store?.Dispose();
+        replica?.DisposeAsync().AsTask().Wait(TimeSpan.FromSeconds(10));
         stopping.Dispose();
     }
 
-    // A wall clock may step back; the checker's time does not.
-    private long Now() => nowMs = Math.Max(nowMs, time.GetUtcNow().ToUnixTimeMilliseconds());
+    // A wall clock may step back; the checker's time does not. A replica's is the database's, as of its latest turn.
+    private long Now() => replica is null ? nowMs = Math.Max(nowMs, time.GetUtcNow().ToUnixTimeMilliseconds()) : nowMs;
+
+    private string? RefusalOf(FactBatch batch, long now, TimeSpan aheadMax) =>
+        batch.LatestMs > now + aheadMax.TotalMilliseconds
+            ? $"an event is stamped more than {aheadMax.TotalMinutes} minutes ahead of this machine's clock: one of the two is wrong"
+        : !checker.HasRoomFor(batch) ? "no room for more devices"
+        : null;
 
     private (Alarm[] Alarms, Transition[] Changes) Note(FactBatch? batch)
     {

@@ -33,9 +33,9 @@ public static class Server
             throw new ArgumentException("anything but a loopback address needs a key or a tenant", nameof(options));
         }
 
-        if (options.Alarms is not null && options.Folder is null)
+        if (options.Alarms is not null && options is { Folder: null, Postgres: null })
         {
-            throw new ArgumentException("alarms are told once only with a folder to keep them in", nameof(options));
+            throw new ArgumentException("alarms are told once only with a place to keep them in", nameof(options));
         }
 
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -58,7 +58,7 @@ public static class Server
             // Made after the loop and so disposed of before it.
             builder.Services.AddSingleton(services => AlarmDispatch.Open(
                 alarms,
-                options.Folder!,
+                options.Folder,
                 loop,
                 services.GetRequiredService<Acknowledgements>(),
                 time,
@@ -108,6 +108,7 @@ public static class Server
         page.Map(application, acknowledgements);
         application.Lifetime.ApplicationStarted.Register(loop.Run);
         application.Lifetime.ApplicationStarted.Register(() => dispatch?.Start());
+        loop.Ended.ContinueWith(_ => application.Lifetime.StopApplication(), TaskScheduler.Default);
         return application;
     }
 

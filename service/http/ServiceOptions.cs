@@ -23,7 +23,10 @@ public sealed record ServiceOptions
     /// <summary>The folder that survives; null = nothing does.</summary>
     public string? Folder { get; init; }
 
-    /// <summary>Whom to tell of alarms; needs a <see cref="Folder"/>. Null = nobody.</summary>
+    /// <summary>The database that several replicas share, instead of a <see cref="Folder"/>; null = none.</summary>
+    public PostgresOptions? Postgres { get; init; }
+
+    /// <summary>Whom to tell of alarms; needs a <see cref="Folder"/> or <see cref="Postgres"/>. Null = nobody.</summary>
     public AlarmSettings? Alarms { get; init; }
 
     /// <summary>The plain broker to listen to; null = none.</summary>

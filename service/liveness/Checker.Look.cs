@@ -262,6 +262,11 @@ public sealed partial class Checker
         {
             IsFleetLost = false;
             isOver = Alarms.IsOpen(AlarmKind.FleetLost, 0);
+        }
+
+        if (!IsFleetLost)
+        {
+            // Not only when it ends: where several checkers share the book, the one that should have said so may be gone.
             Alarms.Clear(AlarmKind.FleetLost, 0, nowMs);
         }
 
@@ -272,6 +277,10 @@ public sealed partial class Checker
             {
                 site.IsLost = false;
                 isOver = true;
+            }
+
+            if (!site.IsLost)
+            {
                 Alarms.Clear(AlarmKind.SiteLost, number, nowMs);
             }
         }

@@ -52,7 +52,13 @@ public sealed partial class Checker
     }
 
     /// <summary>Ends the restoring: from here on time runs.</summary>
-    public void FinishRestore(long nowMs)
+    /// <param name="nowMs">UTC milliseconds.</param>
+    /// <param name="watchedSinceMs">
+    /// Other checkers have watched this fleet since then, without a break and until now: a device that was not heard since was not
+    /// heard by them either. Null = nobody did. Statuses were then not kept with every change; those that became better are taken as
+    /// they are now.
+    /// </param>
+    public void FinishRestore(long nowMs, long? watchedSinceMs = null)
     {
         Array.Clear(counts);
         transitions.Clear();
@@ -74,20 +80,33 @@ public sealed partial class Checker
         for (int row = 0; row < Count; row++)
         {
             ref Hot hot = ref table.Hot(row);
-            Settle(row, ref hot, nowMs);
+            Settle(row, ref hot, nowMs, watchedSinceMs);
+        }
+
+        if (watchedSinceMs is long sinceMs)
+        {
+            doubt.GoOnFrom(sinceMs);
         }
 
         Alarms.ClearChanges();
     }
 
-    private void Settle(int row, ref Hot hot, long nowMs)
+    private void Settle(int row, ref Hot hot, long nowMs, long? watchedSinceMs)
     {
+        bool isTold = watchedSinceMs is not null;
+        Verdict verdict = Judgement.Of(hot, table.Cold(row), settings, nowMs);
+        if (isTold && Worse(verdict.Status) <= Worse(hot.Status) && verdict.Status != hot.Status)
+        {
+            RestoreStatus(row, verdict.Status, verdict.SinceMs);
+        }
+
         counts[(int)hot.Status]++;
         Site site = Sites[hot.Group];
         site.Devices += hot.Group == 0 ? 0 : 1;
         site.Overdue += IsOverdue(hot.Status) ? 1 : 0;
         hot.WheelNext = -1;
         hot.Set(RowFlags.InWheel | RowFlags.Early | RowFlags.Covered | RowFlags.HeardSinceStart, false);
+        hot.Set(RowFlags.HeardSinceStart, isTold && HeardMs(hot, table.Cold(row)) > watchedSinceMs);
         hot.Set(
             RowFlags.Alarmed,
             Alarms.IsOpen(AlarmKind.DeviceSilent, row) || Alarms.IsOpen(AlarmKind.DeviceFlapping, row));
@@ -99,7 +118,7 @@ public sealed partial class Checker
         Forecast.Change(0, hot.PlannedMs);
 
         // Those whose time came while nobody looked are looked at in the next quarter of a second, at most 65,536 to a bucket.
-        long nextMs = Judgement.Of(hot, table.Cold(row), settings, nowMs).NextMs;
+        long nextMs = isTold && verdict.Status != hot.Status ? nowMs : verdict.NextMs;
         long spreadMs = nowMs + ((row >> 16) * TimingWheel.TickMs);
         bool isDecided = hot.Status == Status.Silent && nextMs == long.MaxValue && hot.Has(RowFlags.Alarmed | RowFlags.Covered);
         if (!isDecided && !(hot.Status is Status.Unknown or Status.Retired && nextMs == long.MaxValue))
@@ -107,4 +126,6 @@ public sealed partial class Checker
             wheel.Add(row, ref hot, nextMs == long.MaxValue ? spreadMs : Math.Max(nextMs, spreadMs));
         }
     }
+
+    private static long HeardMs(in Hot hot, in Cold cold) => Math.Max(hot.SignMs, 1000L * Math.Max(cold.LinkAt, cold.Connects.Newest));
 }

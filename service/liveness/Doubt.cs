@@ -34,7 +34,16 @@ public sealed class Doubt(LivenessSettings settings)
         hasRestored = withDevices;
     }
 
-    /// <summary>Somebody who brings facts cannot for the moment: nobody new is declared late or silent until then.</summary>
+    /// <summary>
+    /// Other checkers of the same fleet have run since that moment without a break: what was not heard since this program's own
+    /// start was not heard by them either.
+    /// </summary>
+    public void GoOnFrom(long sinceMs) => startedAtMs = sinceMs;
+
+    /// <summary>Others looked, and took facts in, while this checker did not: its own pause is no reason to doubt.</summary>
+    public void OnOthersLooked(long nowMs) => sweptAtMs = Math.Max(sweptAtMs, nowMs);
+
+    /// <summary>Nobody new is declared late or silent before that moment: facts could not reach us, and come in now.</summary>
     public void Hold(long untilMs) => heldUntilMs = Math.Max(heldUntilMs, untilMs);
 
     /// <summary>A sweep begins.</summary>
