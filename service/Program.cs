@@ -69,7 +69,8 @@ static WebApplication Build(CommandLine line)
     {
         return Server.Build(line.Options, TimeProvider.System);
     }
-    catch (StoreException taken) when (!line.IsFolderNamed && !line.IsPostgres && line.Options.Alarms is null && taken.InnerException is IOException)
+    catch (StoreException taken) when (
+        !line.IsFolderNamed && !line.IsPostgres && line.Options.Alarms is null && taken.InnerException is IOException)
     {
         // Nobody asked for this folder, so another checker that has it is no reason not to start.
         Console.Error.WriteLine($"{taken.Message}: this one keeps nothing; --data DIR gives it a folder of its own");

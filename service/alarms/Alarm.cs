@@ -20,7 +20,7 @@ public enum AlarmKind : byte
 }
 
 /// <summary>One episode of trouble: raised once, cleared once.</summary>
-/// <param name="Number">Counts up from 1; the key by which a receiver knows a repetition. 0 = wished for, see <see cref="AlarmBook"/>.</param>
+/// <param name="Number">Counts up from 1; the key by which a receiver knows a repetition; 0 = a wish (<see cref="AlarmBook"/>).</param>
 /// <param name="Kind">What it is about.</param>
 /// <param name="Subject">The device's row, the site's number, or 0.</param>
 /// <param name="RaisedAtMs">When it was raised, UTC milliseconds.</param>

@@ -134,7 +134,7 @@ public sealed partial class CheckLoop : IDisposable
         }
     }
 
-    /// <summary>Looks at every device whose time has come; a replica does so in its turns only, as time stands still between them.</summary>
+    /// <summary>Looks at every device whose time has come. A replica does so in its turns: time stands still between them.</summary>
     public void SweepOnce()
     {
         if (replica is not null)

@@ -56,9 +56,16 @@ public sealed class PostgresOutbox(PostgresStore store) : IAlarmOutbox
             // In one order everywhere, so that two replicas wait for each other and never in a circle.
             foreach (Destination destination in destinations.OrderBy(each => each.Name, StringComparer.Ordinal))
             {
-                foreach (IGrouping<long, Notice> episode in notices.Where(destination.Wants).GroupBy(notice => notice.Episode).OrderBy(of => of.Key))
+                Notice[] wanted = [.. notices.Where(destination.Wants)];
+                Dictionary<long, Delivery> known = await FindAsync(destination.Name, wanted).ConfigureAwait(false);
+                foreach (IGrouping<long, Notice> episode in wanted.GroupBy(notice => notice.Episode).OrderBy(of => of.Key))
                 {
-                    isNew |= await AppendAsync(destination.Name, episode.Key, [.. episode]).ConfigureAwait(false);
+                    // Mostly another replica was faster, or it is a start, where all that is known is added again.
+                    if (!known.TryGetValue(episode.Key, out Delivery? row)
+                        || episode.Any(edge => Delivery.Append(row, destination.Name, edge) is not null))
+                    {
+                        isNew |= await AppendAsync(destination.Name, episode.Key, [.. episode]).ConfigureAwait(false);
+                    }
                 }
             }
         }
@@ -148,6 +155,30 @@ public sealed class PostgresOutbox(PostgresStore store) : IAlarmOutbox
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => ValueTask.CompletedTask; // The connections are the store's.
+
+    private async Task<Dictionary<long, Delivery>> FindAsync(string destination, Notice[] notices)
+    {
+        using NpgsqlCommand find = store.Source.CreateCommand(
+            "SELECT episode, notices FROM checker.outbox WHERE destination = $1 AND episode = ANY ($2)");
+        find.Parameters.AddWithValue(destination);
+        find.Parameters.AddWithValue(notices.Select(notice => notice.Episode).Distinct().ToArray());
+        var rows = new Dictionary<long, Delivery>();
+        NpgsqlDataReader reader = await find.ExecuteReaderAsync().ConfigureAwait(false);
+        await using (reader.ConfigureAwait(false))
+        {
+            while (await reader.ReadAsync().ConfigureAwait(false))
+            {
+                rows.Add(reader.GetInt64(0), new Delivery
+                {
+                    Destination = destination,
+                    Episode = reader.GetInt64(0),
+                    Notices = NoticesOf(reader.GetString(1)),
+                });
+            }
+        }
+
+        return rows;
+    }
 
     private async Task<bool> AppendAsync(string destination, long episode, Notice[] edges)
     {

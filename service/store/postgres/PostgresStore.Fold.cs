@@ -74,7 +74,8 @@ public sealed partial class PostgresStore
         for (; row < end && into.Count < RowsPerWrite; row++)
         {
             int slot = ledger.SlotOf(row, checker.Table);
-            if (held[slot].Owner == Replica && ledger.ChangedAt(row) >= held[slot].FoldedSeconds - MarginSeconds && ledger.ChangedAt(row) > 0)
+            long changedAt = ledger.ChangedAt(row);
+            if (held[slot].Owner == Replica && changedAt > 0 && changedAt >= held[slot].FoldedSeconds - MarginSeconds)
             {
                 ref readonly Hot hot = ref checker.Table.Hot(row);
                 into.Add(new FoldedDevice(

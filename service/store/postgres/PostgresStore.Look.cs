@@ -28,7 +28,8 @@ public sealed partial class PostgresStore
         ORDER BY r.replica, j.seq
         """;
 
-    /// <summary>Renews the lease when it is time to, and reads what is new: slots, alarms, and facts into <paramref name="into"/>.</summary>
+    /// <summary>Renews the lease when it is time to, and reads what is new.</summary>
+    /// <param name="into">Gets the facts.</param>
     /// <exception cref="StoreException">This replica cannot go on: it has to start anew.</exception>
     /// <exception cref="NpgsqlException">The database could not be asked; nothing was read.</exception>
     public async Task<Glance> LookAsync(FactBatch into)

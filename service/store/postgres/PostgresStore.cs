@@ -23,7 +23,8 @@ public readonly record struct AlarmWish(Alarm Alarm, string Subject, int Slot, l
 /// <param name="Slots">Who owns what.</param>
 /// <param name="Alarms">Alarms that changed.</param>
 /// <param name="IsDrained">There is no more to read.</param>
-public sealed record Glance(long NowMs, int Living, int Sure, int OthersSure, SlotState[] Slots, IReadOnlyList<KeptAlarm> Alarms, bool IsDrained);
+public sealed record Glance(
+    long NowMs, int Living, int Sure, int OthersSure, SlotState[] Slots, IReadOnlyList<KeptAlarm> Alarms, bool IsDrained);
 
 /// <summary>What several replicas of the checker share, on a PostgreSQL.</summary>
 /// <remarks>
@@ -34,8 +35,8 @@ public sealed record Glance(long NowMs, int Living, int Sure, int OthersSure, Sl
 /// </para>
 /// <para>
 /// Alarms are decided by one: the fleet is cut into 64 slots (<see cref="Share"/>), each owned by a replica with a lease. Leases are
-/// measured by the database's clock, and so is time itself for the checker. Whatever an owner writes names the epoch in which he owns the
-/// slot and is dropped by the database when that is over: a replica that was paused, and does not know that it was replaced, changes nothing.
+/// measured by the database's clock, and so is time itself for the checker. Whatever an owner writes names the epoch in which he owns
+/// the slot and is dropped by the database when that is over: a replica that was paused and replaced, unawares, changes nothing.
 /// </para>
 /// <para>
 /// The road not taken, each replica merging facts into the devices' rows with its own SQL, would have the rules of order marks and
@@ -149,7 +150,7 @@ public sealed partial class PostgresStore : IAsyncDisposable
             : isAnyFree && own.Length < part && await ClaimAsync(part - own.Length).ConfigureAwait(false);
     }
 
-    /// <summary>Keeps changes of alarms, of slots that are still held; the others are dropped. Seen by everybody at the next look.</summary>
+    /// <summary>Keeps changes of alarms in slots that are still held; the others are dropped. Seen by all at their next look.</summary>
     /// <exception cref="NpgsqlException">Nothing is kept, or nobody knows: to be repeated, which changes nothing twice.</exception>
     public async Task RecordAsync(IReadOnlyList<AlarmWish> wishes)
     {

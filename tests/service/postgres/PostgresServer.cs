@@ -136,11 +136,10 @@ internal sealed class PostgresServer : IAsyncDisposable
             return ["env"];
         }
 
-        string user = File.ReadLines("/etc/passwd").Any(line => line.StartsWith("postgres:", StringComparison.Ordinal)) ? "postgres" : "nobody";
-        return ["setpriv", "--reuid=" + user, "--regid=" + Group(user), "--clear-groups"];
+        bool isMade = File.ReadLines("/etc/passwd").Any(line => line.StartsWith("postgres:", StringComparison.Ordinal));
+        (string user, string group) = isMade ? ("postgres", "postgres") : ("nobody", "nogroup");
+        return ["setpriv", "--reuid=" + user, "--regid=" + group, "--clear-groups"];
     }
-
-    private static string Group(string user) => user == "postgres" ? "postgres" : "nogroup";
 
     private static async Task RunAsync(string program, string[] arguments)
     {

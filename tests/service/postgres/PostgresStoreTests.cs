@@ -101,7 +101,8 @@ public sealed class PostgresStoreTests
             {
                 await Task.Delay(100);
                 await taker.RunAsync(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()");
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    + "WHERE datname = current_database() AND pid <> pg_backend_pid()");
             }
         });
         int refused = 0;

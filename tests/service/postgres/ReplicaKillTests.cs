@@ -5,7 +5,6 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
 using Agent.Tests.Events;
-using Agent.Tests.Events;
 
 namespace Agent.Tests.Service.Postgres;
 
@@ -42,6 +41,7 @@ public sealed class ReplicaKillTests : IAsyncDisposable
     private long sent;
     private long refused;
     private long lagMs;
+    private long pauseMs;
 
     public async ValueTask DisposeAsync()
     {
@@ -68,7 +68,7 @@ public sealed class ReplicaKillTests : IAsyncDisposable
         receiver.Answer = post =>
         {
             Note(post.Text);
-            return Interlocked.Increment(ref posts) % 7 == 0 ? AlarmAnswer.Reset : new AlarmAnswer(204);
+            return Interlocked.Increment(ref posts) % 7 == 0 ? Receiver.Resets : 204;
         };
         Directory.CreateDirectory(folder);
         await File.WriteAllTextAsync(Path.Combine(folder, "database"), database);
@@ -78,6 +78,7 @@ public sealed class ReplicaKillTests : IAsyncDisposable
         await Task.WhenAll(Enumerable.Range(0, Replicas).Select(index => Task.Run(() => Start(index))));
 
         using var ending = new CancellationTokenSource();
+        Task metronome = Task.Run(() => ListenToTheMachineAsync(ending.Token));
         Task[] senders = [.. Enumerable.Range(0, 4).Select(worker => Task.Run(() => SendAsync(worker, 4, ending.Token)))];
         await Task.Delay(TimeSpan.FromSeconds(2 * IntervalSeconds)); // Everybody was heard once.
         long startMs = clock.ElapsedMilliseconds;
@@ -88,10 +89,14 @@ public sealed class ReplicaKillTests : IAsyncDisposable
         await UntilAsync(() => told.Count(each => each.Edge == "cleared") >= expected, TimeSpan.FromSeconds(90));
         await Task.Delay(3000); // What should not come would come now.
         await ending.CancelAsync();
-        await Task.WhenAll(senders);
+        await Task.WhenAll([.. senders, metronome]);
 
         Report(expected, takeOvers);
-        Assert.InRange(lagMs, 0, SlackSeconds * 1000 / 2); // The load itself must not have been late.
+        // Heartbeats that are sent too late are missed in truth; where that is this machine's doing, nothing can be said.
+        Assert.SkipWhen(
+            lagMs > SlackSeconds * 1000 / 2 && pauseMs > 1000,
+            $"this machine stood still for {pauseMs} ms and sent heartbeats {lagMs} ms late: too busy for this test");
+        Assert.InRange(lagMs, 0, SlackSeconds * 1000 / 2);
         var episodes = told.Where(each => each.Edge == "raised").DistinctBy(each => each.Episode).ToList();
         Assert.All(episodes, each => Assert.Equal("deviceSilent", each.Kind));
         for (int device = 0; device < Devices; device++)
@@ -106,6 +111,8 @@ public sealed class ReplicaKillTests : IAsyncDisposable
         Assert.Equal(expected, await ReplicaRig.AskAsync<int>(database, "SELECT count(*) FROM checker.alarm"));
     }
 
+    private static string Interval => IntervalSeconds.ToString(CultureInfo.InvariantCulture);
+
     private static string Name(int device) => "device-" + device.ToString(CultureInfo.InvariantCulture);
 
     private void Report(int expected, List<double> takeOvers)
@@ -117,11 +124,13 @@ public sealed class ReplicaKillTests : IAsyncDisposable
         TestContext.Current.TestOutputHelper?.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
             {expected} outages, {lateness.Length} alarms raised, {takeOvers.Count} kills
             {sent} heartbeats acknowledged, {sent / seconds:0}/s over {seconds:0} s; {refused} posts refused or broken and sent again
-            raised after the deadline: median {lateness.ElementAtOrDefault(lateness.Length / 2):0.00} s, latest {lateness.LastOrDefault():0.00} s
-            share taken over after: median {takeOvers.Order().ElementAtOrDefault(takeOvers.Count / 2):0.0} s, latest {takeOvers.Max():0.0} s
-            the load was late by at most {lagMs} ms
+            raised after the deadline: median {Median(lateness):0.00} s, latest {lateness.LastOrDefault():0.00} s
+            share taken over after: median {Median(takeOvers):0.0} s, latest {takeOvers.Max():0.0} s
+            the load was late by at most {lagMs} ms, a timer by {pauseMs} ms
             """));
     }
+
+    private static double Median(IReadOnlyCollection<double> values) => values.Order().ElementAtOrDefault(values.Count / 2);
 
     private void Note(string body)
     {
@@ -194,6 +203,16 @@ public sealed class ReplicaKillTests : IAsyncDisposable
         return takeOvers;
     }
 
+    private async Task ListenToTheMachineAsync(CancellationToken ending)
+    {
+        while (!ending.IsCancellationRequested)
+        {
+            long beforeMs = clock.ElapsedMilliseconds;
+            await Task.Delay(StepMs, CancellationToken.None);
+            InterlockedMax(ref pauseMs, clock.ElapsedMilliseconds - beforeMs - StepMs);
+        }
+    }
+
     // What a hub and a load balancer do: each event comes to some replica, and again to another when that one does not say that it has it.
     private async Task SendAsync(int worker, int workers, CancellationToken ending)
     {
@@ -214,7 +233,7 @@ public sealed class ReplicaKillTests : IAsyncDisposable
                 if (device / steps % workers == worker && !Volatile.Read(ref isOut[device]))
                 {
                     body.Append(count++ == 0 ? '[' : ',').Append(HubMessages
-                        .Heartbeat(Name(device), 0, seq: number, interval: IntervalSeconds.ToString(CultureInfo.InvariantCulture), renewal: null)
+                        .Heartbeat(Name(device), 0, seq: number, interval: Interval, renewal: null)
                         .Replace(HubMessages.Moment(0), now, StringComparison.Ordinal));
                     if (count == EventsPerPost)
                     {

@@ -43,14 +43,21 @@ internal sealed class ReplicaRig : IDisposable
     public long NowMs => Loop.Ask((_, nowMs) => nowMs);
 
     /// <summary>A heartbeat so long ago; the next one was due after a minute, if nothing else is said.</summary>
-    public Task<string?> BeatAsync(string device, double agoSeconds = 0, uint number = 1, string? site = null, int interval = 60)
+    public Task<string?> BeatAsync(string device, double agoSeconds = 0, uint number = 1, string? site = null) =>
+        BeatAsync([device], agoSeconds, number, site, interval: 60);
+
+    /// <summary>The same of several devices at once.</summary>
+    public Task<string?> BeatAsync(IEnumerable<string> devices, double agoSeconds, uint number, string? site, int interval)
     {
-        ref Fact fact = ref batch.Add(FactKind.Heartbeat, Encoding.ASCII.GetBytes(device), At(agoSeconds));
-        fact.Number = number;
-        fact.IntervalSeconds = interval;
-        if (site is not null)
+        foreach (string device in devices)
         {
-            batch.SetSite(ref fact, site);
+            ref Fact fact = ref batch.Add(FactKind.Heartbeat, Encoding.ASCII.GetBytes(device), At(agoSeconds));
+            fact.Number = number;
+            fact.IntervalSeconds = interval;
+            if (site is not null)
+            {
+                batch.SetSite(ref fact, site);
+            }
         }
 
         return SendAsync();
@@ -98,7 +105,8 @@ internal sealed class ReplicaRig : IDisposable
     public int Open() => Loop.Ask((checker, _) => checker.Alarms.Open.Count);
 
     /// <summary>As kill -9 leaves it, once its lease has run out: nothing is given back.</summary>
-    public Task DieAsync() => RunAsync($"UPDATE checker.replica SET lease_until = clock_timestamp() - interval '1 s' WHERE replica = {Store.Replica}");
+    public Task DieAsync() => RunAsync(
+        $"UPDATE checker.replica SET lease_until = clock_timestamp() - interval '1 s' WHERE replica = {Store.Replica}");
 
     public Task RunAsync(string statement) => RunAsync(database, statement);
 
