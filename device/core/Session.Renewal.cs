@@ -66,8 +66,13 @@ namespace Agent.Core
         /// </summary>
         public void OnSettings(Now now, TokenSettings next, bool reconnects)
         {
-            int intervalBefore = settings.HeartbeatIntervalSeconds;
+            bool isOtherInterval = settings.HeartbeatIntervalSeconds != next.HeartbeatIntervalSeconds;
             settings = next;
+            if (isOtherInterval)
+            {
+                RestartHeartbeat(now);
+            }
+
             switch (State)
             {
                 case SessionState.Stopped:
@@ -78,11 +83,6 @@ namespace Agent.Core
                 case SessionState.TakingOver:
                     break; // used from the next link on
                 case SessionState.Connected:
-                    if (intervalBefore != next.HeartbeatIntervalSeconds)
-                    {
-                        RestartHeartbeat(now);
-                    }
-
                     if (reconnects)
                     {
                         PlanSoon(
@@ -242,11 +242,16 @@ namespace Agent.Core
             BackOff(now);
         }
 
+        /// <summary>
+        /// Another interval: whoever watches goes by the one last told, so the next heartbeat is due at once and no other
+        /// message puts it off.
+        /// </summary>
         private void RestartHeartbeat(Now now)
         {
             timers.Stop(TimerId.Heartbeat);
             heartbeatDueMs = now.Ms;
-            if (!IsInFlight())
+            intervalIsNews = settings.HeartbeatIntervalSeconds > 0;
+            if (State == SessionState.Connected && !IsInFlight())
             {
                 ArmHeartbeat(now);
             }

@@ -57,6 +57,16 @@ public sealed class AgentSettingsTests
     }
 
     [Fact]
+    public void A_longer_interval_is_told_at_once_although_a_message_is_in_flight()
+    {
+        AgentRig rig = new AgentRig(Build.Settings(heartbeat: 20)).Start();
+        rig.RunFor(1_000);
+        rig.Do(agent => agent.Send(rig.Now, "", [1], 1));
+        rig.Change(2, "{\"heartbeat\":{\"intervalSeconds\":300}}").RunFor(1_000);
+        Assert.Contains("type=heartbeat&seq=2&interval=300", rig.Telemetry[^1].Topic);
+    }
+
+    [Fact]
     public void A_missed_or_old_notification_is_told_from_the_next_one()
     {
         AgentRig rig = new AgentRig().Start();
