@@ -35,6 +35,9 @@ namespace Agent.Core
         /// <summary>The settings in force.</summary>
         public TokenSettings Settings => settings;
 
+        /// <summary>Whether the newest link was dialled under settings that other ones, which ask for a new link, have replaced.</summary>
+        public bool IsLinkOutdated { get; private set; }
+
         /// <summary>How the next renewal will be made.</summary>
         public RenewMode ModeInUse
         {
@@ -78,15 +81,16 @@ namespace Agent.Core
                 case SessionState.Stopped:
                 case SessionState.NoNetwork:
                 case SessionState.NoTime:
-                case SessionState.Connecting:
                 case SessionState.Renewing:
-                case SessionState.TakingOver:
                     break; // used from the next link on
+                case SessionState.Connecting:
+                case SessionState.TakingOver:
+                    IsLinkOutdated = IsLinkOutdated || reconnects; // its token is made already
+                    break;
                 case SessionState.Connected:
                     if (reconnects)
                     {
-                        PlanSoon(
-                            now, DisconnectReason.SettingsChange, SettingsDelayMs + Backoff.DelayMs(settings, 0, random));
+                        PlanForSettings(now);
                     }
 
                     break;
@@ -173,6 +177,11 @@ namespace Agent.Core
                 default:
                     throw Unlisted();
             }
+        }
+
+        private void PlanForSettings(Now now)
+        {
+            PlanSoon(now, DisconnectReason.SettingsChange, SettingsDelayMs + Backoff.DelayMs(settings, 0, random));
         }
 
         private void PlanSoon(Now now, DisconnectReason reason, int delayMs)

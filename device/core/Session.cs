@@ -238,6 +238,7 @@ namespace Agent.Core
         private void Dial(Now now)
         {
             Attempts++;
+            IsLinkOutdated = false;
             tokenMadeMs = now.Ms;
             ExpirySeconds = now.UtcSeconds + settings.LifetimeSeconds;
             timers.Arm(TimerId.Connect, now.Ms + ConnectTimeoutMs);
@@ -261,6 +262,11 @@ namespace Agent.Core
             Enter(SessionState.Connected);
             renewPlannedMs = Renewal.RenewAtMs(tokenMadeMs, settings, random.Next(Renewal.DrawRange));
             ArmRenewal(now);
+            if (IsLinkOutdated)
+            {
+                PlanForSettings(now);
+            }
+
             TakeBackMessage();
             if (unacknowledged == NoHeartbeat)
             {

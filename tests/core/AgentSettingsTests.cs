@@ -67,6 +67,24 @@ public sealed class AgentSettingsTests
     }
 
     [Fact]
+    public void A_renewal_whose_token_was_made_before_the_change_proves_nothing_and_is_followed_by_one_that_does()
+    {
+        AgentRig rig = new AgentRig(Build.Settings(lifetime: 60, spread: 0, mode: RenewMode.Takeover)).Start();
+        rig.OnConnect = _ =>
+        {
+            rig.OnConnect = _ => rig.Agent.OnConnected(rig.Now, sessionPresent: false);
+            rig.Tell("$iothub/methods/POST/setSettings/?$rid=r1", "{\"token\":{\"lifetimeSeconds\":1200}}");
+            rig.Agent.OnConnected(rig.Now, sessionPresent: false);
+        };
+        rig.RunTo(52_000);
+        Assert.Equal((1, SettingsState.OnProbation), (rig.Agent.Session.Renewals, rig.Agent.Settings.State));
+        int connects = rig.Orders.Count(order => order.EndsWith("Connect"));
+        rig.RunFor(5_000);
+        Assert.Equal(connects + 1, rig.Orders.Count(order => order.EndsWith("Connect")));
+        Assert.Equal((false, SettingsState.OnProbation), (rig.Agent.Session.IsLinkOutdated, rig.Agent.Settings.State));
+    }
+
+    [Fact]
     public void A_missed_or_old_notification_is_told_from_the_next_one()
     {
         AgentRig rig = new AgentRig().Start();
