@@ -85,6 +85,17 @@ public sealed class AgentSettingsTests
     }
 
     [Fact]
+    public void A_version_that_was_refused_stays_refused_when_the_one_before_it_is_proven()
+    {
+        AgentRig rig = new AgentRig().Start();
+        rig.Change(2, "{\"token\":{\"lifetimeSeconds\":60,\"spreadPercent\":0}}").RunFor(3_000);
+        rig.Change(3, "{\"token\":{\"lifetimeSeconds\":60,\"spreadPercent\":0,\"renewAtPercent\":140}}").RunFor(55_000);
+        Assert.Equal((1, SettingsState.Good), (rig.Agent.Session.Renewals, rig.Agent.Settings.State));
+        Assert.Contains("\"ac\":400,\"av\":3", rig.Reports[^1]);
+        Assert.Equal(400, rig.Agent.Settings.Code);
+    }
+
+    [Fact]
     public void A_missed_or_old_notification_is_told_from_the_next_one()
     {
         AgentRig rig = new AgentRig().Start();
