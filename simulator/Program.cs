@@ -35,6 +35,7 @@ RootCommand root = new(
     VerifyCommand(),
     LogsVerb.Command(jsonOption),
     ListCommand(),
+    SoakVerb.Command(jsonOption),
     BenchCommand(),
 };
 root.SetAction(parsed => MainJob.Run(parsed.GetValue(jsonOption), parsed.GetValue(outOption) ?? "out"));
