@@ -37,6 +37,7 @@ RootCommand root = new(
     ScoreVerb.Command(jsonOption),
     AdviseVerb.Command(jsonOption),
     ListCommand(),
+    SoakVerb.Command(jsonOption),
     BenchCommand(),
 };
 root.SetAction(parsed => MainJob.Run(parsed.GetValue(jsonOption), parsed.GetValue(outOption) ?? "out"));

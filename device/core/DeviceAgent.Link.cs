@@ -48,7 +48,10 @@ namespace Agent.Core
             {
                 box.CountRenewal(now, session.LastGapMs, AddOwn(seen.Saw(LinkPhase.Connected, LinkEnd.Unknown, 0), now));
                 lastRenewalGapMs = session.LastGapMs;
-                keeper.OnRenewed();
+                if (!session.IsLinkOutdated)
+                {
+                    keeper.OnRenewed(); // settings that came when the token was made already are not proven by it
+                }
             }
             else
             {

@@ -124,6 +124,11 @@ namespace Agent.Core
                 box.Note(now, DisconnectReason.Restarted, AddOwn(seen.Clear(), now));
             }
 
+            if (!outbox.IsEmpty)
+            {
+                session.OnMessageWaiting(now); // left by the last run
+            }
+
             summaryWaits = record.Boots > 1;
             record.Exit = LastExit.Running;
             Save(now);

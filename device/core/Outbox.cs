@@ -34,6 +34,8 @@ namespace Agent.Core
         private int inMemory;
         private int logHead;
         private int marked;
+        private bool isPeeked;
+        private bool isPeekedGone;
 
         /// <summary>Finds again what a former run left in flash.</summary>
         /// <param name="storage">Where messages go that memory has no room for; null = they are dropped.</param>
@@ -107,6 +109,8 @@ namespace Agent.Core
         /// <summary>Reads the oldest message without taking it out; false when there is none.</summary>
         public bool TryPeek(out string properties, byte[] payload, out int count)
         {
+            isPeeked = true;
+            isPeekedGone = false;
             while (IsInFlash)
             {
                 if (log.TryRead(logHead, record))
@@ -129,9 +133,19 @@ namespace Agent.Core
             return inMemory > 0;
         }
 
-        /// <summary>The oldest message has been acknowledged.</summary>
+        /// <summary>
+        /// The message last read has been acknowledged. It may have been dropped while it was under way; the one that is
+        /// oldest now has not been sent then, and stays.
+        /// </summary>
         public void TakeOut()
         {
+            isPeeked = false;
+            if (isPeekedGone)
+            {
+                isPeekedGone = false;
+                return;
+            }
+
             if (IsInFlash)
             {
                 int number = logHead++;
@@ -180,7 +194,7 @@ namespace Agent.Core
             Forget(FirstSize());
             if (log == null)
             {
-                Dropped++;
+                Drop(true);
                 return;
             }
 
@@ -188,7 +202,7 @@ namespace Agent.Core
             bool isWritten = log.Append(record);
             if (!isWritten)
             {
-                Dropped++;
+                Drop(!wasInFlash);
             }
 
             if (!wasInFlash)
@@ -198,9 +212,19 @@ namespace Agent.Core
 
             while (logHead < log.Next && !log.IsThere(logHead))
             {
-                Dropped += logHead < log.Oldest || logHead < log.Next - 1 ? 1 : 0; // erased with its block
+                if (logHead < log.Oldest || logHead < log.Next - 1)
+                {
+                    Drop(true); // erased with its block
+                }
+
                 logHead++;
             }
+        }
+
+        private void Drop(bool isOldest)
+        {
+            Dropped++;
+            isPeekedGone = isPeekedGone || (isPeeked && isOldest);
         }
 
         private int ReadRecord(out string properties, byte[] payload)

@@ -248,11 +248,9 @@ namespace Agent.Core
             switch (State)
             {
                 case SessionState.Connected:
-                    PutOffHeartbeat(now);
-                    break;
                 case SessionState.Renewing:
                 case SessionState.TakingOver:
-                    heartbeatDueMs = now.Ms + (settings.HeartbeatIntervalSeconds * 1000L); // armed again when connected
+                    PutOffHeartbeat(now); // outside Connected its timer is armed again when connected
                     break;
                 case SessionState.Stopped:
                 case SessionState.NoNetwork:

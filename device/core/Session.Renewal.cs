@@ -35,6 +35,9 @@ namespace Agent.Core
         /// <summary>The settings in force.</summary>
         public TokenSettings Settings => settings;
 
+        /// <summary>Whether the newest link was dialled under settings that other ones, which ask for a new link, have replaced.</summary>
+        public bool IsLinkOutdated { get; private set; }
+
         /// <summary>How the next renewal will be made.</summary>
         public RenewMode ModeInUse
         {
@@ -66,27 +69,28 @@ namespace Agent.Core
         /// </summary>
         public void OnSettings(Now now, TokenSettings next, bool reconnects)
         {
-            int intervalBefore = settings.HeartbeatIntervalSeconds;
+            bool isOtherInterval = settings.HeartbeatIntervalSeconds != next.HeartbeatIntervalSeconds;
             settings = next;
+            if (isOtherInterval)
+            {
+                RestartHeartbeat(now);
+            }
+
             switch (State)
             {
                 case SessionState.Stopped:
                 case SessionState.NoNetwork:
                 case SessionState.NoTime:
-                case SessionState.Connecting:
                 case SessionState.Renewing:
-                case SessionState.TakingOver:
                     break; // used from the next link on
+                case SessionState.Connecting:
+                case SessionState.TakingOver:
+                    IsLinkOutdated = IsLinkOutdated || reconnects; // its token is made already
+                    break;
                 case SessionState.Connected:
-                    if (intervalBefore != next.HeartbeatIntervalSeconds)
-                    {
-                        RestartHeartbeat(now);
-                    }
-
                     if (reconnects)
                     {
-                        PlanSoon(
-                            now, DisconnectReason.SettingsChange, SettingsDelayMs + Backoff.DelayMs(settings, 0, random));
+                        PlanForSettings(now);
                     }
 
                     break;
@@ -175,6 +179,11 @@ namespace Agent.Core
             }
         }
 
+        private void PlanForSettings(Now now)
+        {
+            PlanSoon(now, DisconnectReason.SettingsChange, SettingsDelayMs + Backoff.DelayMs(settings, 0, random));
+        }
+
         private void PlanSoon(Now now, DisconnectReason reason, int delayMs)
         {
             plannedReason = reason;
@@ -242,11 +251,16 @@ namespace Agent.Core
             BackOff(now);
         }
 
+        /// <summary>
+        /// Another interval: whoever watches goes by the one last told, so the next heartbeat is due at once and no other
+        /// message puts it off.
+        /// </summary>
         private void RestartHeartbeat(Now now)
         {
             timers.Stop(TimerId.Heartbeat);
             heartbeatDueMs = now.Ms;
-            if (!IsInFlight())
+            intervalIsNews = settings.HeartbeatIntervalSeconds > 0;
+            if (State == SessionState.Connected && !IsInFlight())
             {
                 ArmHeartbeat(now);
             }

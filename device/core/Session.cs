@@ -64,6 +64,7 @@ namespace Agent.Core
         private long tokenMadeMs;
         private long renewPlannedMs;
         private long heartbeatDueMs;
+        private bool intervalIsNews;
         private long connectedSinceMs;
         private long linkEndedMs = Never;
 
@@ -237,6 +238,7 @@ namespace Agent.Core
         private void Dial(Now now)
         {
             Attempts++;
+            IsLinkOutdated = false;
             tokenMadeMs = now.Ms;
             ExpirySeconds = now.UtcSeconds + settings.LifetimeSeconds;
             timers.Arm(TimerId.Connect, now.Ms + ConnectTimeoutMs);
@@ -260,6 +262,11 @@ namespace Agent.Core
             Enter(SessionState.Connected);
             renewPlannedMs = Renewal.RenewAtMs(tokenMadeMs, settings, random.Next(Renewal.DrawRange));
             ArmRenewal(now);
+            if (IsLinkOutdated)
+            {
+                PlanForSettings(now);
+            }
+
             TakeBackMessage();
             if (unacknowledged == NoHeartbeat)
             {
@@ -347,6 +354,7 @@ namespace Agent.Core
             unacknowledged = nextSequence;
             nextSequence = nextSequence == int.MaxValue ? 1 : nextSequence + 1;
             HeartbeatsSent++;
+            intervalIsNews = false;
             heartbeatDueMs = Heartbeat.NextDueMs(heartbeatDueMs, now.Ms, settings.HeartbeatIntervalSeconds);
             timers.Stop(TimerId.Heartbeat);
             timers.Arm(TimerId.Acknowledge, now.Ms + AcknowledgeTimeoutMs);
@@ -368,6 +376,11 @@ namespace Agent.Core
 
         private void PutOffHeartbeat(Now now)
         {
+            if (intervalIsNews)
+            {
+                return;
+            }
+
             heartbeatDueMs = now.Ms + (settings.HeartbeatIntervalSeconds * 1000L);
             if (timers.IsArmed(TimerId.Heartbeat))
             {

@@ -164,8 +164,8 @@ namespace Agent.Core
             {
                 lastGood = InForce;
                 record.State = SettingsState.Good;
-                Code = 200;
-                NeedsReport = true;
+                NeedsReport = NeedsReport || Code == 202;
+                Code = Code == 202 ? 200 : Code; // a version refused since then stays refused
                 Save();
             }
         }

@@ -85,16 +85,17 @@ public sealed partial class Checker
         Verdict verdict = Judgement.Of(hot, table.Cold(row), settings, nowMs - delayMs);
         long nextMs = verdict.NextMs == long.MaxValue ? long.MaxValue : verdict.NextMs + delayMs;
         long heldUntilMs = Worse(verdict.Status) > Worse(hot.Status) ? doubt.HoldsUntil(hot, nowMs) : 0;
+        bool isTakenBack = IsTakenBackByDelay(row, hot, verdict, nowMs, delayMs);
         if (heldUntilMs > 0)
         {
             nextMs = heldUntilMs;
         }
-        else if (verdict.Status != hot.Status)
+        else if (verdict.Status != hot.Status && !isTakenBack)
         {
             Declare(row, ref hot, verdict, nowMs);
         }
 
-        if (hot.Status is Status.Silent or Status.Flapping && heldUntilMs == 0)
+        if (hot.Status is Status.Silent or Status.Flapping && heldUntilMs == 0 && !isTakenBack)
         {
             nextMs = Math.Min(nextMs, AlarmIfDue(row, ref hot, verdict, nowMs));
         }
@@ -106,6 +107,12 @@ public sealed partial class Checker
 
         return nextMs;
     }
+
+    // Doubt puts off what is new. What was declared before the delay was measured stands, unless it would be better without the delay too:
+    // else one late repetition of an old message would clear an alarm, and the end of the delay raise it again for the same silence.
+    private bool IsTakenBackByDelay(int row, in Hot hot, in Verdict verdict, long nowMs, long delayMs) =>
+        delayMs > 0 && Worse(verdict.Status) < Worse(hot.Status)
+        && Worse(Judgement.Of(hot, table.Cold(row), settings, nowMs).Status) >= Worse(hot.Status);
 
     private static int Worse(Status status) => status switch { Status.Silent => 2, Status.Late => 1, _ => 0 };
 

@@ -7,6 +7,20 @@ namespace Agent.Tests.Core;
 public sealed class AgentBlackBoxTests
 {
     [Fact]
+    public void What_the_last_run_left_in_the_queue_is_sent_without_waiting_for_another_message()
+    {
+        AgentRig rig = new AgentRig().Start();
+        rig.OnConnect = _ => rig.FailConnect(LinkPhase.Tcp, LinkEnd.Refused);
+        rig.Lose(LinkEnd.Closed);
+        rig.Do(agent => agent.Send(rig.Now, "kept=1", [1], 1));
+        rig.Do(agent => agent.OnStop(rig.Now));
+
+        AgentRig next = new AgentRig(before: rig).Start().RunFor(2_000);
+        Assert.Contains(next.Telemetry, message => message.Topic.EndsWith("kept=1"));
+        Assert.True(next.Agent.Outbox.IsEmpty);
+    }
+
+    [Fact]
     public void A_drop_is_kept_with_reason_gap_and_attempts_and_told_after_the_reconnect()
     {
         AgentRig rig = new AgentRig(Build.Settings(heartbeat: 60)).Start();

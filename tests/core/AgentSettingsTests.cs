@@ -57,6 +57,45 @@ public sealed class AgentSettingsTests
     }
 
     [Fact]
+    public void A_longer_interval_is_told_at_once_although_a_message_is_in_flight()
+    {
+        AgentRig rig = new AgentRig(Build.Settings(heartbeat: 20)).Start();
+        rig.RunFor(1_000);
+        rig.Do(agent => agent.Send(rig.Now, "", [1], 1));
+        rig.Change(2, "{\"heartbeat\":{\"intervalSeconds\":300}}").RunFor(1_000);
+        Assert.Contains("type=heartbeat&seq=2&interval=300", rig.Telemetry[^1].Topic);
+    }
+
+    [Fact]
+    public void A_renewal_whose_token_was_made_before_the_change_proves_nothing_and_is_followed_by_one_that_does()
+    {
+        AgentRig rig = new AgentRig(Build.Settings(lifetime: 60, spread: 0, mode: RenewMode.Takeover)).Start();
+        rig.OnConnect = _ =>
+        {
+            rig.OnConnect = _ => rig.Agent.OnConnected(rig.Now, sessionPresent: false);
+            rig.Tell("$iothub/methods/POST/setSettings/?$rid=r1", "{\"token\":{\"lifetimeSeconds\":1200}}");
+            rig.Agent.OnConnected(rig.Now, sessionPresent: false);
+        };
+        rig.RunTo(52_000);
+        Assert.Equal((1, SettingsState.OnProbation), (rig.Agent.Session.Renewals, rig.Agent.Settings.State));
+        int connects = rig.Orders.Count(order => order.EndsWith("Connect"));
+        rig.RunFor(5_000);
+        Assert.Equal(connects + 1, rig.Orders.Count(order => order.EndsWith("Connect")));
+        Assert.Equal((false, SettingsState.OnProbation), (rig.Agent.Session.IsLinkOutdated, rig.Agent.Settings.State));
+    }
+
+    [Fact]
+    public void A_version_that_was_refused_stays_refused_when_the_one_before_it_is_proven()
+    {
+        AgentRig rig = new AgentRig().Start();
+        rig.Change(2, "{\"token\":{\"lifetimeSeconds\":60,\"spreadPercent\":0}}").RunFor(3_000);
+        rig.Change(3, "{\"token\":{\"lifetimeSeconds\":60,\"spreadPercent\":0,\"renewAtPercent\":140}}").RunFor(55_000);
+        Assert.Equal((1, SettingsState.Good), (rig.Agent.Session.Renewals, rig.Agent.Settings.State));
+        Assert.Contains("\"ac\":400,\"av\":3", rig.Reports[^1]);
+        Assert.Equal(400, rig.Agent.Settings.Code);
+    }
+
+    [Fact]
     public void A_missed_or_old_notification_is_told_from_the_next_one()
     {
         AgentRig rig = new AgentRig().Start();

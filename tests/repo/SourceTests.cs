@@ -27,6 +27,7 @@ public sealed partial class SourceTests
         "simulator/events/DeliverySchedule",
         "simulator/events/DeliveryQueue",
         "simulator/fleet/",
+        "simulator/soak/",
         "simulator/world/",
         "simulator/detectors/",
         "service/liveness/",

@@ -53,6 +53,23 @@ public sealed class GuardTests
     }
 
     [Fact]
+    public void A_late_repetition_of_an_old_message_does_not_end_an_alarm_and_raise_it_again()
+    {
+        var told = new Told(new LivenessSettings());
+        told.Heartbeat("d-1", T0, interval: 20);
+        told.RunTo(T0, T0 + 120_000);
+        Assert.Equal(Status.Silent, told.Checker.StatusOf(0));
+
+        var batch = new FactBatch();
+        batch.Add(FactKind.SignOfLife, "d-1"u8, T0);
+        told.Checker.Apply(batch, T0 + 120_000); // Two minutes late: for the checker a sign that deliveries are late, not of life.
+        Assert.Equal(Status.Silent, told.Checker.StatusOf(0));
+
+        told.RunTo(T0 + 120_000, T0 + 400_000);
+        Assert.Single(told.Checker.Alarms.Changes);
+    }
+
+    [Fact]
     public void A_site_that_loses_its_power_is_one_alarm_and_others_are_not_covered_by_it()
     {
         var told = new Told();

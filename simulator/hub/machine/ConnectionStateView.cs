@@ -1,5 +1,12 @@
 namespace Agent.Hub;
 
+/// <summary>What the cloud shows of an identity's connection, with the cloud's delays (facts/iothub.md §5).</summary>
+/// <param name="IsConnected">Up to five minutes late.</param>
+/// <param name="UpdatedUtcMs">When <paramref name="IsConnected"/> last changed; null = never.</param>
+/// <param name="LastActivityUtcMs">Last connect, receive or send; null = never.</param>
+/// <param name="CommandCount">Cloud-to-device messages waiting.</param>
+public readonly record struct ConnectionView(bool IsConnected, long? UpdatedUtcMs, long? LastActivityUtcMs, int CommandCount);
+
 /// <summary>The lagging <c>connectionState</c> of every identity, and when it was last heard of (facts/iothub.md §5).</summary>
 /// <remarks>
 /// The vendor says that the property follows protocol pings and may be up to five minutes late, and that it is not for use at run

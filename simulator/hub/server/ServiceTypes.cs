@@ -29,10 +29,3 @@ public sealed record IdentityDraft(string DeviceId, string? ModuleId = null)
 
     public string? ManagedBy { get; init; }
 }
-
-/// <summary>What the cloud shows of an identity's connection, with the cloud's delays (facts/iothub.md §5).</summary>
-/// <param name="IsConnected">Up to five minutes late.</param>
-/// <param name="UpdatedUtcMs">When <paramref name="IsConnected"/> last changed; null = never.</param>
-/// <param name="LastActivityUtcMs">Last connect, receive or send; null = never.</param>
-/// <param name="CommandCount">Cloud-to-device messages waiting.</param>
-public readonly record struct ConnectionView(bool IsConnected, long? UpdatedUtcMs, long? LastActivityUtcMs, int CommandCount);

@@ -27,6 +27,21 @@ public sealed class OutboxTests
         Assert.InRange(left.Length, 9, 30);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_acknowledgement_of_a_message_dropped_on_its_way_takes_no_other_one_out(bool hasFlash)
+    {
+        Outbox box = new(hasFlash ? new CuttableFlash(3, 1024) : null, 256);
+        Put(box, 1, 10);
+        box.TryPeek(out _, new byte[Outbox.RecordSize], out _);
+        Put(box, 11, 200); // the one that was sent is long gone
+        box.TakeOut();
+        int[] left = [.. Drain(box)];
+        Assert.Equal(Enumerable.Range(211 - left.Length, left.Length), left);
+        Assert.Equal(210 - left.Length, box.Dropped);
+    }
+
     [Fact]
     public void Without_flash_the_oldest_of_memory_go_and_are_counted()
     {
