@@ -34,7 +34,7 @@ namespace Agent.Board
 
                 ChannelSlot slot = new ChannelSlot(field);
                 MqttClient client = new MqttClient("127.0.0.1");
-                HubChannel probe = new HubChannel("127.0.0.1", 1, null);
+                HubChannel probe = new HubChannel("127.0.0.1", 1);
                 slot.Put(client, probe);
                 return field.GetValue(client) == probe ? slot : null;
             }

@@ -1,6 +1,7 @@
 // Somebody has to notice when the supervisor no longer turns, and ESP32 firmware has no watchdog for managed code
-// (facts/nanoframework.md section 4). So a second thread counts its own ticks since the supervisor's last sign of life, and
-// after too many writes down why and reboots.
+// (facts/nanoframework.md section 4). So a timer counts its ticks since the supervisor's last sign of life, and after too many
+// writes down why and reboots. A timer and not a thread of its own: all timers share one thread, and a thread costs about 1 KB of
+// heap. What a library hangs into that thread would blind the guard; the LED and the patience of a join are all that is in it.
 //
 // Ticks, not the clock: a handshake with a server that says nothing stops every thread for as long as TCP is patient, this one
 // included. By the clock the supervisor would be long overdue when both wake up, and the guard would reboot a board that is
@@ -24,14 +25,15 @@ namespace Agent.Board
         public const int TicksMax = 60;
 
         private readonly int ticksMax;
-        private readonly int tickMs;
+        private readonly Timer timer;
         private int signs;
+        private int seen;
+        private int ticks;
 
         public HangGuard(int tickMs, int ticksMax)
         {
-            this.tickMs = tickMs;
             this.ticksMax = ticksMax;
-            new Thread(Watch).Start();
+            timer = new Timer(OnTick, null, tickMs, tickMs);
         }
 
         /// <summary>Whose black box to write into; null until there is an agent.</summary>
@@ -43,32 +45,28 @@ namespace Agent.Board
             signs++;
         }
 
-        private void Watch()
+        private void OnTick(object state)
         {
-            int seen = signs;
-            int ticks = 0;
-            while (true)
+            try
             {
-                try
+                ticks = signs == seen ? ticks + 1 : 0;
+                seen = signs;
+                if (ticks < ticksMax)
                 {
-                    Thread.Sleep(tickMs);
-                    ticks = signs == seen ? ticks + 1 : 0;
-                    seen = signs;
-                    if (ticks >= ticksMax)
-                    {
-                        ticks = 0; // should the reboot fail, try again later
-                        if (Supervisor != null)
-                        {
-                            Supervisor.NoteFatal(DisconnectReason.Watchdog);
-                        }
+                    return;
+                }
 
-                        Restart.Now(DisconnectReason.Watchdog, "the supervisor stood still");
-                    }
-                }
-                catch (Exception)
+                ticks = 0; // should the reboot fail, try again later
+                if (Supervisor != null)
                 {
-                    // The guard is the last to give up.
+                    Supervisor.NoteFatal(DisconnectReason.Watchdog);
                 }
+
+                Restart.Now(DisconnectReason.Watchdog, "the supervisor stood still");
+            }
+            catch (Exception)
+            {
+                // The guard is the last to give up.
             }
         }
     }

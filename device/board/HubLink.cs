@@ -7,7 +7,6 @@
 // it is kept out of the gap of a renewal.
 using System;
 using System.Net.Sockets;
-using System.Security.Cryptography.X509Certificates;
 using Agent.Core;
 using nanoFramework.M2Mqtt;
 using nanoFramework.M2Mqtt.Exceptions;
@@ -46,7 +45,7 @@ namespace Agent.Board
         /// Blocks for as long as name look-up, TCP and TLS take, and at most 30 s for CONNACK.
         /// </summary>
         public int Connect(
-            string host, int port, X509Certificate roots, ChannelSlot slot,
+            string host, int port, ChannelSlot slot,
             string deviceId, string userName, string token, int keepAliveSeconds, Evidence seen)
         {
             try
@@ -58,13 +57,14 @@ namespace Agent.Board
                         channel.Resolve();
                     }
 
-                    // The client looks up what it is given: an address costs no second question to the name server.
-                    client = new MqttClient(channel.AddressText, port, true, roots, null, MqttSslProtocols.TLSv1_2);
+                    // The client looks up what it is given: an address costs no second question to the name server. It gets no
+                    // roots, which it would keep; should it ever dial by itself, it trusts what is in the board's own store.
+                    client = new MqttClient(channel.AddressText, port, true, null, null, MqttSslProtocols.TLSv1_2);
                     slot.Put(client, channel);
                 }
                 else
                 {
-                    client = new MqttClient(host, port, true, roots, null, MqttSslProtocols.TLSv1_2);
+                    client = new MqttClient(host, port, true, AzureRoots.Load(), null, MqttSslProtocols.TLSv1_2);
                 }
 
                 client.ConnectionOpened += OnConnectionOpened;

@@ -25,7 +25,6 @@ namespace Agent.Board
         };
 
         private SasToken tokens;
-        private string userName;
         private AgentLines lines;
         private ChannelSlot slot;
         private bool isSlotSought;
@@ -204,6 +203,7 @@ namespace Agent.Board
         {
             SeekSlot();
             string token = tokens.Build(output.ExpirySeconds);
+            string userName = HubTopics.UserName(identity.HostName, identity.DeviceId, Version, DeviceModel.Id);
             HubChannel channel = spare;
             if (output.Mode == RenewMode.Prewarm && channel != null)
             {
@@ -212,12 +212,12 @@ namespace Agent.Board
             else
             {
                 DropSpare();
-                channel = slot == null ? null : new HubChannel(identity.DialHost, configuration.HubPort, roots);
+                channel = slot == null ? null : new HubChannel(identity.DialHost, configuration.HubPort);
             }
 
             HubLink next = new HubLink(reports, channel);
             int code = next.Connect(
-                identity.DialHost, configuration.HubPort, roots, slot,
+                identity.DialHost, configuration.HubPort, slot,
                 identity.DeviceId, userName, token, session.Settings.KeepAliveSeconds, agent.Seen);
             guard.Feed();
             Now now = clock.Read();
@@ -301,7 +301,7 @@ namespace Agent.Board
         private void Prewarm()
         {
             DropSpare();
-            HubChannel channel = new HubChannel(identity.DialHost, configuration.HubPort, roots);
+            HubChannel channel = new HubChannel(identity.DialHost, configuration.HubPort);
             try
             {
                 channel.Open();

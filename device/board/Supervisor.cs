@@ -3,7 +3,6 @@
 // here is only how a board does it: the network has to be joined, the clock set and the identity known before there is an agent,
 // and opening a connection blocks, so this thread, which has nothing else to do, does it.
 using System;
-using System.Security.Cryptography.X509Certificates;
 using System.Threading;
 using Agent.Core;
 
@@ -21,6 +20,9 @@ namespace Agent.Board
         private const long ProvisionEveryMs = 30000;
         private const int NoIdentityPauseMs = 10000;
 
+        /// <summary>Bytes; two messages of full length, the rest of the queue is in flash.</summary>
+        private const int QueueMemoryBytes = 512;
+
         private readonly AutoResetEvent wake = new AutoResetEvent(false);
         private readonly LinkReports reports;
         private readonly HangGuard guard = new HangGuard(HangGuard.TickMs, HangGuard.TicksMax);
@@ -30,7 +32,6 @@ namespace Agent.Board
 
         private Identity identity;
         private WifiRadio radio;
-        private X509Certificate roots;
         private DeviceAgent agent;
         private Session session;
         private bool networkUp;
@@ -60,7 +61,7 @@ namespace Agent.Board
         {
             WaitForIdentity();
             radio = new WifiRadio(wake, identity.WifiSsid, identity.WifiPassword, configuration.HasWifi);
-            roots = AzureRoots.Load();
+            AzureRoots.Load(); // a torn file is found out now and not at the first connection
             while (true)
             {
                 guard.Feed();
@@ -220,7 +221,7 @@ namespace Agent.Board
                 }
 
                 string problem;
-                bool assigned = DeviceProvisioning.TryAssign(identity, roots, out problem);
+                bool assigned = DeviceProvisioning.TryAssign(identity, AzureRoots.Load(), out problem);
                 guard.Feed();
                 SerialLog.Say(assigned ? "provisioned: " + identity.DeviceId : "provisioning failed: " + problem);
                 provisionAtMs = clock.Read().Ms + ProvisionEveryMs;
@@ -244,7 +245,6 @@ namespace Agent.Board
 
             HmacSha256 hmac = new HmacSha256();
             tokens = SasToken.ForDevice(hmac, identity.Key, identity.HostName, identity.DeviceId);
-            userName = HubTopics.UserName(identity.HostName, identity.DeviceId, Version, DeviceModel.Id);
             DeviceAgentOptions options = new DeviceAgentOptions();
             options.DeviceId = identity.DeviceId;
             options.Defaults = defaults;
@@ -252,6 +252,7 @@ namespace Agent.Board
             options.StateStorage = new FlashArea(BoardFiles.State, 2, 4096);
             options.BlackBoxStorage = new FlashArea(BoardFiles.BlackBox, 4, 1024);
             options.QueueStorage = new FlashArea(BoardFiles.Queue, 8, 4096);
+            options.QueueMemoryBytes = QueueMemoryBytes;
             options.CanPrewarm = true; // until the first connection has shown otherwise
             options.CanReboot = true;
             agent = new DeviceAgent(options);

@@ -51,6 +51,7 @@ namespace Agent.Core
                 }
             }
 
+            log.Rest();
             current.Bytes[0] = 0;
         }
 

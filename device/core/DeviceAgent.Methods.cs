@@ -21,7 +21,6 @@ namespace Agent.Core
             Error = 3,
         }
 
-        private readonly JsonReader methodJson = new JsonReader();
         private readonly BlackBoxEntry entry = new BlackBoxEntry();
 
         private string methodRequest;
@@ -69,8 +68,8 @@ namespace Agent.Core
                     AnswerWith(200, MethodAnswer.Empty, null);
                     break;
                 case "reboot":
-                    AnswerWith(options.CanReboot ? 200 : 501, MethodAnswer.Empty, null);
-                    rebootAtMs = options.CanReboot ? now.Ms + AnswerLeavesMs : Never;
+                    AnswerWith(canReboot ? 200 : 501, MethodAnswer.Empty, null);
+                    rebootAtMs = canReboot ? now.Ms + AnswerLeavesMs : Never;
                     break;
                 default:
                     AnswerWith(404, MethodAnswer.Error, "no such method");
@@ -127,18 +126,19 @@ namespace Agent.Core
         private int BelowOf(byte[] payload, int index, int count)
         {
             int below = int.MaxValue;
-            methodJson.Start(payload, index, count);
-            if (methodJson.Next() == JsonToken.ObjectStart)
+            JsonReader body = new JsonReader();
+            body.Start(payload, index, count);
+            if (body.Next() == JsonToken.ObjectStart)
             {
-                while (methodJson.Next() == JsonToken.Name)
+                while (body.Next() == JsonToken.Name)
                 {
-                    bool isBelow = methodJson.TextIs("below");
-                    methodJson.Next();
-                    bool isNumber = methodJson.Token == JsonToken.Number && methodJson.IsWhole;
-                    below = isBelow && isNumber && methodJson.Whole > 0 && methodJson.Whole < int.MaxValue
-                        ? (int)methodJson.Whole
+                    bool isBelow = body.TextIs("below");
+                    body.Next();
+                    bool isNumber = body.Token == JsonToken.Number && body.IsWhole;
+                    below = isBelow && isNumber && body.Whole > 0 && body.Whole < int.MaxValue
+                        ? (int)body.Whole
                         : below;
-                    methodJson.Skip();
+                    body.Skip();
                 }
             }
 

@@ -133,7 +133,7 @@ namespace Agent.Core
 
                     int down = box.LastGapMs < 0 ? -1 : box.LastGapMs / 1000;
                     Publish(ref output, now, 1, 0, Heartbeat.Topic(
-                        options.DeviceId, order.Sequence, session.Settings.HeartbeatIntervalSeconds,
+                        deviceId, order.Sequence, session.Settings.HeartbeatIntervalSeconds,
                         order.RenewalSeconds, (int)lastRenewalGapMs, box.LastReason, down, record.Boots, keeper.Version));
                     return true;
                 case OutputKind.SendMessage:
@@ -144,7 +144,7 @@ namespace Agent.Core
                     }
 
                     messageInFlight = true;
-                    Publish(ref output, now, 1, count, string.Concat(HubTopics.Telemetry(options.DeviceId), properties));
+                    Publish(ref output, now, 1, count, string.Concat(HubTopics.Telemetry(deviceId), properties));
                     return true;
                 default:
                     return false;

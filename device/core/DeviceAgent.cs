@@ -38,7 +38,8 @@ namespace Agent.Core
 
         private const int ExpectedGapMs = 2000;
 
-        private readonly DeviceAgentOptions options;
+        private readonly string deviceId;
+        private readonly bool canReboot;
         private readonly StateRecord record;
         private readonly SettingsKeeper keeper;
         private readonly BlackBox box;
@@ -60,7 +61,8 @@ namespace Agent.Core
         /// <summary>Reads what storage holds. OnStart comes next.</summary>
         public DeviceAgent(DeviceAgentOptions options)
         {
-            this.options = options;
+            deviceId = options.DeviceId;
+            canReboot = options.CanReboot;
             record = new StateRecord(options.StateStorage ?? new RamStorage(2, 256));
             keeper = new SettingsKeeper(record, options.Defaults);
             record.Boots = record.Boots + 1;

@@ -25,8 +25,8 @@ namespace Agent.Core
         /// <summary>Bytes of memory for messages.</summary>
         public int QueueMemoryBytes = 1024;
 
-        /// <summary>Bytes of the buffer every document is written into; a report needs about 700.</summary>
-        public int BufferBytes = 1536;
+        /// <summary>Bytes of the buffer every document is written into; the longest report has less than 800 (a test says so).</summary>
+        public int BufferBytes = 1024;
 
         /// <summary>Whether the driver can open TLS without CONNECT.</summary>
         public bool CanPrewarm;

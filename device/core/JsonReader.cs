@@ -70,6 +70,15 @@ namespace Agent.Core
             Token = JsonToken.Null;
         }
 
+        /// <summary>Lets the bytes go: a twin of 32 KB must not stay in memory until the next one comes.</summary>
+        public void Release()
+        {
+            bytes = null;
+            at = 0;
+            end = 0;
+            Token = JsonToken.Error;
+        }
+
         /// <summary>Goes to the next token and returns it.</summary>
         public JsonToken Next()
         {

@@ -13,7 +13,6 @@
 // Wear: one record per message that overflows memory and one mark per 16. A device that is always online writes
 // nothing; one that sends a message a minute and is offline all day writes 1,440 records: with the sum of BlackBox.cs
 // 40 x 100,000 / (1,440 x 2) = 1,388 days without a break, or 19 years at an hour offline each day and ten.
-using System;
 
 namespace Agent.Core
 {
@@ -27,8 +26,8 @@ namespace Agent.Core
         private const int Header = 3;
 
         private readonly RingLog log;
-        private readonly byte[] record = new byte[RecordSize];
         private readonly byte[] memory;
+        private byte[] record; // only while something goes to flash or comes from it
         private int first;
         private int used;
         private int inMemory;
@@ -52,6 +51,8 @@ namespace Agent.Core
                 {
                     logHead++;
                 }
+
+                Rest();
             }
         }
 
@@ -89,6 +90,7 @@ namespace Agent.Core
                 Spill();
             }
 
+            Rest();
             PutByte(properties.Length);
             PutByte(count);
             PutByte(count >> 8);
@@ -113,9 +115,10 @@ namespace Agent.Core
             isPeekedGone = false;
             while (IsInFlash)
             {
+                record = record ?? new byte[RecordSize];
                 if (log.TryRead(logHead, record))
                 {
-                    count = ReadRecord(out properties, payload);
+                    count = Take(record, 0, out properties, payload);
                     return true;
                 }
 
@@ -123,13 +126,7 @@ namespace Agent.Core
             }
 
             properties = null;
-            count = 0;
-            if (inMemory > 0)
-            {
-                CopyFirstToRecord();
-                count = ReadRecord(out properties, payload);
-            }
-
+            count = inMemory > 0 ? Take(memory, first, out properties, payload) : 0;
             return inMemory > 0;
         }
 
@@ -158,6 +155,8 @@ namespace Agent.Core
                 {
                     MarkSent(number);
                 }
+
+                Rest();
             }
             else if (inMemory > 0)
             {
@@ -176,6 +175,18 @@ namespace Agent.Core
             if (log != null && logHead > marked + 1)
             {
                 MarkSent(logHead - 1);
+            }
+
+            Rest();
+        }
+
+        /// <summary>Flash is left alone for a while: the memory for one record is given back.</summary>
+        private void Rest()
+        {
+            record = null;
+            if (log != null)
+            {
+                log.Rest();
             }
         }
 
@@ -227,24 +238,29 @@ namespace Agent.Core
             isPeekedGone = isPeekedGone || (isPeeked && isOldest);
         }
 
-        private int ReadRecord(out string properties, byte[] payload)
+        /// <summary>Reads the message at a place of a ring; a record is a ring that is never gone around.</summary>
+        private static int Take(byte[] ring, int at, out string properties, byte[] payload)
         {
-            int length = record[0];
-            int count = LittleEndian.Get16(record, 1);
+            int length = ring[at];
+            int count = ring[(at + 1) % ring.Length] | (ring[(at + 2) % ring.Length] << 8);
             char[] text = new char[length];
             for (int i = 0; i < length; i++)
             {
-                text[i] = (char)record[Header + i];
+                text[i] = (char)ring[(at + Header + i) % ring.Length];
             }
 
             properties = new string(text, 0, length);
-            Array.Copy(record, Header + length, payload, 0, count);
+            for (int i = 0; i < count; i++)
+            {
+                payload[i] = ring[(at + Header + length + i) % ring.Length];
+            }
+
             return count;
         }
 
         private void CopyFirstToRecord()
         {
-            Array.Clear(record, 0, RecordSize);
+            record = new byte[RecordSize];
             int size = FirstSize();
             for (int i = 0; i < size; i++)
             {

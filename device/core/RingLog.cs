@@ -27,8 +27,9 @@ namespace Agent.Core
         private const int MarkAt = 8;
 
         private readonly IStorage storage;
-        private readonly byte[] record;
+        private readonly int recordSize;
         private readonly int slotsPerBlock;
+        private byte[] record;
         private int next;
 
         /// <summary>Opens what the storage holds; the first number of an empty one is 1.</summary>
@@ -38,14 +39,15 @@ namespace Agent.Core
         {
             this.storage = storage;
             PayloadSize = payloadSize;
-            record = new byte[HeaderSize + payloadSize];
-            slotsPerBlock = storage.BlockSize / record.Length;
+            recordSize = HeaderSize + payloadSize;
+            slotsPerBlock = storage.BlockSize / recordSize;
             if (slotsPerBlock < 1 || storage.BlockCount < 2)
             {
                 throw new ArgumentException("a ring needs two blocks, each with room for a record");
             }
 
             Mount();
+            Rest();
         }
 
         public int PayloadSize { get; }
@@ -84,12 +86,14 @@ namespace Agent.Core
                 }
             }
 
+            Prepare();
             LittleEndian.Put32(record, NumberAt, next);
             record[MarkAt] = 0xFF;
             Array.Copy(payload, 0, record, HeaderSize, PayloadSize);
             LittleEndian.Put32(record, 0, ChecksumOfRecord());
-            HasFailed = !storage.Write(BlockOf(next), OffsetOf(next), record, 0, record.Length);
+            HasFailed = !storage.Write(BlockOf(next), OffsetOf(next), record, 0, recordSize);
             next++;
+            Rest();
             return !HasFailed;
         }
 
@@ -114,6 +118,7 @@ namespace Agent.Core
         /// <summary>Marks a record that is there; false when the storage failed.</summary>
         public bool Mark(int number)
         {
+            Prepare();
             record[MarkAt] = 0;
             HasFailed = !storage.Write(BlockOf(number), OffsetOf(number) + MarkAt, record, MarkAt, 1);
             return !HasFailed;
@@ -133,6 +138,20 @@ namespace Agent.Core
             return 0;
         }
 
+        /// <summary>
+        /// Gives the memory for one record back until the next access. A ring is idle nearly always, and a board's heap is small;
+        /// Append does it by itself, who has read calls it.
+        /// </summary>
+        public void Rest()
+        {
+            record = null;
+        }
+
+        private void Prepare()
+        {
+            record = record ?? new byte[recordSize];
+        }
+
         private void Mount()
         {
             int newest = 0;
@@ -149,7 +168,7 @@ namespace Agent.Core
             }
 
             next = newest + 1;
-            while (SlotOf(next) % slotsPerBlock != 0 && !IsBlank(BlockOf(next), OffsetOf(next), record.Length))
+            while (SlotOf(next) % slotsPerBlock != 0 && !IsBlank(BlockOf(next), OffsetOf(next), recordSize))
             {
                 next++; // cut off in the middle: it stays as it is until its block is erased
             }
@@ -162,16 +181,18 @@ namespace Agent.Core
 
         private bool LoadSlot(int slot)
         {
-            return storage.Read(slot / slotsPerBlock, slot % slotsPerBlock * record.Length, record, 0, record.Length)
+            Prepare();
+            return storage.Read(slot / slotsPerBlock, slot % slotsPerBlock * recordSize, record, 0, recordSize)
                 && LittleEndian.Get32(record, 0) == ChecksumOfRecord();
         }
 
         private bool IsBlank(int block, int offset, int count)
         {
+            Prepare();
             int end = offset + count;
             for (int at = offset; at < end;)
             {
-                int part = end - at < record.Length ? end - at : record.Length;
+                int part = end - at < recordSize ? end - at : recordSize;
                 if (!storage.Read(block, at, record, 0, part))
                 {
                     return false;
@@ -195,7 +216,7 @@ namespace Agent.Core
         {
             byte mark = record[MarkAt];
             record[MarkAt] = 0xFF;
-            int checksum = Crc32.Of(record, NumberAt, record.Length - NumberAt);
+            int checksum = Crc32.Of(record, NumberAt, recordSize - NumberAt);
             record[MarkAt] = mark;
             return checksum;
         }
@@ -212,7 +233,7 @@ namespace Agent.Core
 
         private int OffsetOf(int number)
         {
-            return SlotOf(number) % slotsPerBlock * record.Length;
+            return SlotOf(number) % slotsPerBlock * recordSize;
         }
     }
 }

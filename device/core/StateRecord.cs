@@ -65,6 +65,8 @@ namespace Agent.Core
                 isThere = log.TryRead(number, bytes) && bytes[0] == Layout;
             }
 
+            log.Rest();
+
             if (!isThere)
             {
                 System.Array.Clear(bytes, 0, Size);

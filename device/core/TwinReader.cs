@@ -51,6 +51,39 @@ namespace Agent.Core
         public bool ReadTwin(byte[] bytes, int index, int count, TokenSettings defaultSettings)
         {
             Start(bytes, index, count, new TokenSettingsDraft(defaultSettings), defaultSettings);
+            bool isWhole = ReadWholeTwin();
+            json.Release();
+            return isWhole;
+        }
+
+        /// <summary>Reads a change of desired properties, which starts out from the settings in force.</summary>
+        public bool ReadPatch(byte[] bytes, int index, int count, TokenSettings inForce, TokenSettings defaultSettings)
+        {
+            Start(bytes, index, count, new TokenSettingsDraft(inForce), defaultSettings);
+            bool isWhole = false;
+            if (json.Next() == JsonToken.ObjectStart)
+            {
+                ReadDesired();
+                isWhole = IsAtEnd() && Finish();
+            }
+
+            json.Release();
+            return isWhole;
+        }
+
+        /// <summary>Reads the payload of setSettings: the members of "agent" alone.</summary>
+        public bool ReadSettings(byte[] bytes, int index, int count, TokenSettings inForce, TokenSettings defaultSettings)
+        {
+            Start(bytes, index, count, new TokenSettingsDraft(inForce), defaultSettings);
+            json.Next();
+            ReadAgent();
+            bool isWhole = IsAtEnd() && Finish();
+            json.Release();
+            return isWhole;
+        }
+
+        private bool ReadWholeTwin()
+        {
             bool hasDesired = false;
             if (json.Next() != JsonToken.ObjectStart)
             {
@@ -76,28 +109,6 @@ namespace Agent.Core
             }
 
             return IsAtEnd() && hasDesired && Version >= 0 && Finish();
-        }
-
-        /// <summary>Reads a change of desired properties, which starts out from the settings in force.</summary>
-        public bool ReadPatch(byte[] bytes, int index, int count, TokenSettings inForce, TokenSettings defaultSettings)
-        {
-            Start(bytes, index, count, new TokenSettingsDraft(inForce), defaultSettings);
-            if (json.Next() != JsonToken.ObjectStart)
-            {
-                return false;
-            }
-
-            ReadDesired();
-            return IsAtEnd() && Finish();
-        }
-
-        /// <summary>Reads the payload of setSettings: the members of "agent" alone.</summary>
-        public bool ReadSettings(byte[] bytes, int index, int count, TokenSettings inForce, TokenSettings defaultSettings)
-        {
-            Start(bytes, index, count, new TokenSettingsDraft(inForce), defaultSettings);
-            json.Next();
-            ReadAgent();
-            return IsAtEnd() && Finish();
         }
 
         private void Start(byte[] bytes, int index, int count, TokenSettingsDraft from, TokenSettings defaultSettings)

@@ -1,3 +1,4 @@
+using System.Text;
 using Agent.Core;
 
 namespace Agent.Tests.Core;
@@ -50,5 +51,63 @@ public sealed class AgentMemoryTests
             }
         }) / 100;
         Assert.Equal(0, perWake);
+    }
+
+    [Fact]
+    public void The_longest_report_fits_the_boards_buffer()
+    {
+        AgentRig rig = new AgentRig(Build.Settings(heartbeat: 0)).Start();
+        rig.Patch(2, LongestSettings()).RunFor(2000);
+        rig.Patch(3, "{" + string.Join(',', Enumerable.Range(10, 30).Select(i => $"\"unheardOf{i}OfAnyKind\":1")) + "}")
+            .RunFor(2000);
+        Assert.Contains("\"ac\":400", rig.Reports[^1], StringComparison.Ordinal);
+        Assert.InRange(rig.Reports.Max(report => report.Length), 600, 800);
+        Assert.True(new DeviceAgentOptions().BufferBytes >= 800 + 64);
+    }
+
+    [Fact]
+    public void A_twin_that_has_been_read_is_let_go()
+    {
+        AgentRig rig = new AgentRig(Build.Settings(heartbeat: 0)).Start();
+        WeakReference twin = ReadLargeTwin(rig);
+        WeakReference call = CallWithLargeBody(rig);
+        GC.Collect();
+        Assert.False(twin.IsAlive, "32 KB of a board's 128 would stay taken until the next twin");
+        Assert.False(call.IsAlive);
+        GC.KeepAlive(rig);
+    }
+
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+    private static WeakReference ReadLargeTwin(AgentRig rig)
+    {
+        byte[] patch = Encoding.UTF8.GetBytes($"{{\"other\":\"{new string('x', 30_000)}\",\"$version\":9}}");
+        rig.Agent.OnMessage(rig.Now, "$iothub/twin/PATCH/properties/desired/?$version=9", patch, 0, patch.Length);
+        return new WeakReference(patch);
+    }
+
+    [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.NoInlining)]
+    private static WeakReference CallWithLargeBody(AgentRig rig)
+    {
+        byte[] body = Encoding.UTF8.GetBytes($"{{\"below\":4,\"rest\":\"{new string('x', 30_000)}\"}}");
+        rig.Agent.OnMessage(rig.Now, "$iothub/methods/POST/getDiagnostics/?$rid=1", body, 0, body.Length);
+        return new WeakReference(body);
+    }
+
+    private static string LongestSettings()
+    {
+        StringBuilder text = new("{");
+        IEnumerable<Setting> all = Enumerable.Range(0, (int)Setting.Count).Select(i => (Setting)i);
+        foreach (IGrouping<string, Setting> group in all.GroupBy(SettingTable.Group))
+        {
+            IEnumerable<string> members = group.Where(setting => setting != Setting.RenewBeforeSeconds).Select(setting =>
+            {
+                string? word = SettingTable.Word(setting, SettingTable.Max(setting));
+                return $"\"{SettingTable.Name(setting)}\":" + (word is null ? SettingTable.Max(setting) : $"\"{word}\"");
+            });
+            text.Append(text.Length > 1 ? "," : "").Append(
+                group.Key.Length == 0 ? string.Join(',', members) : $"\"{group.Key}\":{{{string.Join(',', members)}}}");
+        }
+
+        return text.Append('}').ToString();
     }
 }

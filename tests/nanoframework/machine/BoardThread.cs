@@ -56,7 +56,7 @@ public sealed class BoardEvent(bool initialState) : IDisposable
     public void Dispose() => inner.Dispose();
 }
 
-/// <summary>A periodic timer; an exception in a callback ends that call, the timer goes on.</summary>
+/// <summary>A periodic timer, as much faster as sleeps are shorter; an exception in a callback ends that call, the timer goes on.</summary>
 public sealed class BoardTimer : IDisposable
 {
     private readonly Timer inner;
@@ -75,8 +75,8 @@ public sealed class BoardTimer : IDisposable
             }
         },
         null,
-        dueTime,
-        period);
+        Math.Max(1, dueTime / Machine.SleepDivisor),
+        Math.Max(1, period / Machine.SleepDivisor));
 
     public void Dispose() => inner.Dispose();
 }
