@@ -27,7 +27,8 @@ internal sealed partial class PlantedBuild
     private static readonly string[] Sources =
     [
         "device/core/*.cs", "service/liveness/*.cs", "service/facts/SequenceNumber.cs", "service/alarms/Alarm.cs",
-        "service/alarms/RenewalForecast.cs", "service/store/JournalRecords.cs", "simulator/hub/machine/IotHub.cs",
+        "service/alarms/RenewalForecast.cs", "service/store/Checksum.cs", "service/store/JournalRecords.cs",
+        "simulator/hub/machine/IotHub.cs",
         "simulator/hub/machine/HubOptions.cs", "simulator/hub/machine/Reason.cs", "simulator/hub/machine/LogKind.cs",
         "simulator/hub/machine/Throttle*.cs", "simulator/hub/machine/ConnectionStateView.cs", "simulator/fleet/*.cs",
         "simulator/world/Randomness.cs", "simulator/events/ConnectionStateSnapshot.cs", "simulator/soak/*.cs",

@@ -174,7 +174,7 @@ public sealed partial class PostgresStore : IAsyncDisposable
         }
     }
 
-    /// <summary>Keeps that somebody knows of an alarm, while it is open; the first one counts. Seen by everybody at the next look.</summary>
+    /// <summary>Keeps that somebody knows of an open alarm; the first one counts. Seen by everybody at the next look.</summary>
     /// <param name="alarm">As the book has it.</param>
     /// <param name="subject">Its subject's name.</param>
     /// <param name="word">Who and when.</param>
@@ -189,7 +189,7 @@ public sealed partial class PostgresStore : IAsyncDisposable
             NpgsqlBatch batch = source.CreateBatch();
             await using (batch.ConfigureAwait(false))
             {
-                // Any replica may: there is no judgement in it that an epoch would have to guard. The slot's lock gives the version its order.
+                // Any replica may: there is no judgement in it that an epoch would have to guard. The slot's lock orders the versions.
                 Add(
                     batch,
                     """
