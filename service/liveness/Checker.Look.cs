@@ -83,7 +83,7 @@ public sealed partial class Checker
         // Facts that arrive late make it earlier for the devices than for us.
         long delayMs = doubt.DelayMs;
         Verdict verdict = Judgement.Of(hot, table.Cold(row), settings, nowMs - delayMs);
-        long nextMs = verdict.NextMs == long.MaxValue ? long.MaxValue : verdict.NextMs + delayMs;
+        long nextMs = verdict.NextMs == long.MaxValue ? long.MaxValue : NextLookMs(verdict.NextMs, delayMs, nowMs);
         long heldUntilMs = Worse(verdict.Status) > Worse(hot.Status) ? doubt.HoldsUntil(hot, nowMs) : 0;
         bool isTakenBack = IsTakenBackByDelay(row, hot, verdict, nowMs, delayMs);
         if (heldUntilMs > 0)
@@ -107,6 +107,10 @@ public sealed partial class Checker
 
         return nextMs;
     }
+
+    // The delay may be over long before it has run out, after a backlog for instance; so from the plain moment on it is measured again.
+    private static long NextLookMs(long dueMs, long delayMs, long nowMs) =>
+        Math.Min(dueMs + delayMs, Math.Max(dueMs, nowMs + Doubt.WindowMs));
 
     // Doubt puts off what is new. What was declared before the delay was measured stands, unless it would be better without the delay too:
     // else one late repetition of an old message would clear an alarm, and the end of the delay raise it again for the same silence.

@@ -9,7 +9,9 @@ namespace Agent.Service;
 /// </remarks>
 public sealed class Doubt(LivenessSettings settings)
 {
-    private const long WindowMs = 15_000;
+    /// <summary>How long one measurement of the delay takes, ms.</summary>
+    public const long WindowMs = 15_000;
+
     private const long DelayMsMax = 600_000;
 
     private long startedAtMs;

@@ -70,6 +70,22 @@ public sealed class GuardTests
     }
 
     [Fact]
+    public void The_end_of_a_backlog_does_not_put_alarms_off_by_as_much_as_it_was_late()
+    {
+        var told = new Told(new LivenessSettings());
+        told.Heartbeat("d-1", T0, interval: 60);
+        told.RunTo(T0, T0 + 65_000);
+        var batch = new FactBatch();
+        batch.Add(FactKind.Connected, "d-1"u8, T0 - 500_000);
+        batch.SetOrder(ref batch.Facts[0], new SequenceNumber(0, 0, 0, 1));
+        batch.Add(FactKind.SignOfLife, "d-1"u8, T0 - 500_000);
+        told.Checker.Apply(batch, T0 + 65_000);
+
+        told.RunTo(T0 + 65_000, T0 + 180_000);
+        Assert.Equal(Status.Silent, told.Checker.StatusOf(0));
+    }
+
+    [Fact]
     public void A_site_that_loses_its_power_is_one_alarm_and_others_are_not_covered_by_it()
     {
         var told = new Told();
