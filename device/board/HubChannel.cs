@@ -21,6 +21,12 @@ namespace Agent.Board
     {
         private const int EndedPauseMs = 100;
 
+        /// <summary>
+        /// The one number of a TLS stream that ended without a goodbye, by FIN or by reset: the interpreter's secure read and
+        /// write tell nothing else (RAN).
+        /// </summary>
+        private const int EndedWithoutGoodbye = -1;
+
         private readonly string host;
         private readonly int port;
         private readonly object sending = new object();
@@ -236,7 +242,8 @@ namespace Agent.Board
         private void NoteFault(SocketException fault)
         {
             bool reset = fault.ErrorCode == (int)SocketError.ConnectionReset;
-            NoteEnd(reset ? LinkEnd.Reset : LinkEnd.Unknown, fault.ErrorCode);
+            NoteEnd(
+                reset ? LinkEnd.Reset : fault.ErrorCode == EndedWithoutGoodbye ? LinkEnd.Closed : LinkEnd.Unknown, fault.ErrorCode);
         }
 
         private void NoteEnd(LinkEnd end, int errorCode)
