@@ -21,6 +21,12 @@ namespace Agent.Board
     {
         private const int EndedPauseMs = 100;
 
+        /// <summary>
+        /// The one number of a TLS stream that ended without a goodbye, by FIN or by reset: the interpreter's secure read and
+        /// write tell nothing else (RAN).
+        /// </summary>
+        private const int EndedWithoutGoodbye = -1;
+
         private readonly string host;
         private readonly int port;
         private readonly object sending = new object();
@@ -172,8 +178,7 @@ namespace Agent.Board
             }
             catch (SocketException fault)
             {
-                bool reset = fault.ErrorCode == (int)SocketError.ConnectionReset;
-                NoteEnd(reset ? LinkEnd.Reset : LinkEnd.Unknown, fault.ErrorCode);
+                NoteEnd(EndOf(fault.ErrorCode), fault.ErrorCode);
                 throw;
             }
 
@@ -236,6 +241,16 @@ namespace Agent.Board
             lock (sending)
             {
                 NoteEnd(LinkEnd.Closed, 0);
+            }
+        }
+
+        private static LinkEnd EndOf(int errorCode)
+        {
+            switch (errorCode)
+            {
+                case (int)SocketError.ConnectionReset: return LinkEnd.Reset;
+                case EndedWithoutGoodbye: return LinkEnd.Closed;
+                default: return LinkEnd.Unknown;
             }
         }
 

@@ -24,6 +24,7 @@ namespace Agent.Board
         private readonly LinkReports reports;
         private readonly HubChannel channel;
         private MqttClient client;
+        private int connackCode;
         private bool ended;
 
         /// <param name="reports">Where everything after CONNACK is reported.</param>
@@ -82,9 +83,15 @@ namespace Agent.Board
             }
             catch (Exception fault)
             {
-                Explain(fault, seen);
+                // A hub that refuses closes at once, and M2Mqtt's receive thread reads that end before Connect looks at the answer:
+                // it then throws, and forgets the code (RAN on the interpreter). Its event has told us.
+                if (connackCode == 0)
+                {
+                    Explain(fault, seen);
+                }
+
                 Close();
-                return -1;
+                return connackCode == 0 ? -1 : connackCode;
             }
         }
 
@@ -248,6 +255,7 @@ namespace Agent.Board
             try
             {
                 SessionPresent = e.Message.SessionPresent;
+                connackCode = (int)e.Message.ReturnCode;
             }
             catch (Exception)
             {

@@ -9,6 +9,9 @@ namespace Agent.Core
         /// <summary>A connection that lasted longer than this owes nothing to the closes before it.</summary>
         private const int ChainMs = 300000;
 
+        /// <summary>Bytes of managed heap by which two measurements may differ without a leak.</summary>
+        private const int HeapNoiseBytes = 2048;
+
         /// <summary>A TCP failure is looked into at once and then at every so many.</summary>
         private const int ProbeEvery = 8;
 
@@ -149,7 +152,8 @@ namespace Agent.Core
         }
 
         /// <summary>
-        /// Free bytes of the managed heap after a collection, measured at each connection: what a reconnect costs for ever.
+        /// Free bytes of the managed heap after a collection, measured at each connection when nothing of the one before is left:
+        /// what a reconnect costs for ever. Less than 2 KB in all is what happens to be in flight (up to 0.9 KB on the interpreter).
         /// </summary>
         public void NoteHeap(long freeBytes)
         {
@@ -163,7 +167,7 @@ namespace Agent.Core
 
         /// <summary>Bytes of managed heap each reconnect has cost on average; 0 = level or not known.</summary>
         public int HeapBytesPerReconnect =>
-            heapConnects <= 3 || heapNow >= heapAtFirst ? 0 : (int)((heapAtFirst - heapNow) / (heapConnects - 3));
+            heapConnects <= 3 || heapAtFirst - heapNow < HeapNoiseBytes ? 0 : (int)((heapAtFirst - heapNow) / (heapConnects - 3));
 
         /// <summary>Reconnects until the managed heap would be used up at that rate; -1 = never.</summary>
         public int ReconnectsLeft => HeapBytesPerReconnect == 0 ? -1 : (int)(heapNow / HeapBytesPerReconnect);

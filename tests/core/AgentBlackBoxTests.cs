@@ -275,6 +275,17 @@ public sealed class AgentBlackBoxTests
     }
 
     [Fact]
+    public void A_heap_that_goes_up_and_down_with_what_is_in_flight_is_level()
+    {
+        AgentRig rig = new AgentRig().Start();
+        for (int i = 0; i < 100; i++)
+        {
+            rig.Agent.NoteHeap(86_500 - (i * 7919 % 900));
+            Assert.Equal((0, -1), (rig.Agent.HeapBytesPerReconnect, rig.Agent.ReconnectsLeft));
+        }
+    }
+
+    [Fact]
     public void Entries_survive_a_power_cut_at_every_byte_of_the_next_ones_writing()
     {
         AgentRig start = new AgentRig().Start().RunFor(10_000).Lose(LinkEnd.Reset).RunFor(10_000);

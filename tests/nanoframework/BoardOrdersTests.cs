@@ -93,7 +93,7 @@ public sealed class BoardOrdersTests
 
         hub.Server.Drop(hub.Server.Registry.Devices[0], reset: true);
         board.Line("connected after");
-        Assert.Equal(["connection reset"], await TextsAsync(service));
+        Assert.Equal(["closed by the hub"], await TextsAsync(service));
         Assert.Equal(200, (await service.CallAsync("renewNow")).Status);
         board.Line("renewed (1)");
         Assert.Equal(200, (await service.CallAsync("clearDiagnostics")).Status);

@@ -131,7 +131,7 @@ public sealed class BoardRunTests
 
     [Theory]
     [InlineData(false, "lost: closed by the hub")]
-    [InlineData(true, "lost: connection reset")]
+    [InlineData(true, "lost: closed by the hub (error -1)")]
     public async Task A_link_that_breaks_is_named_and_comes_back(bool reset, string expected)
     {
         await using var hub = new HubRig();
@@ -149,7 +149,7 @@ public sealed class BoardRunTests
         await using BoardRun board = new BoardRun(hub).PowerOn();
         board.Line("heartbeat 1 acknowledged");
         hub.Server.Drop(hub.Server.Registry.Devices[0], reset: true);
-        Assert.Contains("connection reset", board.Line("black box: "), StringComparison.Ordinal);
+        Assert.Contains("closed by the hub, connected, error -1", board.Line("black box: "), StringComparison.Ordinal);
         Assert.True(new FileInfo(board.PathOf("box0.bin")).Length > 0);
         board.CutPower();
         board.PowerOn();

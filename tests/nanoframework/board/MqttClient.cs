@@ -87,7 +87,7 @@ public class MqttClient : IMqttClient, IDisposable
         running = true;
         Run(ReceiveThread);
         Send(ConnectPacket(clientId, username, password, cleanSession, keepAlivePeriod));
-        if (!answered.WaitOne(ConnackPatienceMs, false) || connack == null)
+        if (!answered.WaitOne(ConnackPatienceMs, false) || connack == null || closing)
         {
             throw new MqttCommunicationException();
         }
@@ -259,7 +259,11 @@ public class MqttClient : IMqttClient, IDisposable
             case 2:
                 connack = new MqttMsgConnack { SessionPresent = (body[0] & 1) != 0, ReturnCode = (MqttReasonCode)body[1] };
                 ConnectionOpened?.Invoke(this, new ConnectionOpenedEventArgs(connack));
-                answered.Set();
+                if (connack.ReturnCode == MqttReasonCode.Success)
+                {
+                    answered.Set(); // a refusal is followed by the hub's close, which this thread reads before Connect wakes up
+                }
+
                 break;
             case 3:
                 TakePublish(first, body);

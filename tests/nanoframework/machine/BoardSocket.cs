@@ -19,6 +19,9 @@ public sealed class BoardSocket
     /// <summary>Mbed TLS on the board: certificate, name, dates or clock, all the same (facts/nanoframework.md section 5).</summary>
     public const int CertificateOrClock = -9984;
 
+    /// <summary>A TLS stream that ended without a goodbye, by FIN or by reset, for reader and writer (RAN on the interpreter).</summary>
+    private const int EndedWithoutGoodbye = -1;
+
     private const int HostNotFound = 11001;
     private const int NetworkUnreachable = 10051;
 
@@ -118,13 +121,13 @@ public sealed class BoardSocket
             return; // into the air, and TCP does not know yet
         }
 
-        Guard(() => Stream().Write(bytes, offset, count));
+        GuardTls(() => Stream().Write(bytes, offset, count));
     }
 
     public int Read(byte[] bytes, int offset, int count)
     {
         int read = 0;
-        Guard(() => read = Stream().Read(bytes, offset, count));
+        GuardTls(() => read = Stream().Read(bytes, offset, count));
         while (silenced)
         {
             Thread.Sleep(50); // nothing comes any more, not even an end
@@ -173,6 +176,19 @@ public sealed class BoardSocket
         catch (Exception fault) when (fault is ObjectDisposedException or InvalidOperationException)
         {
             throw new BoardSocketException((int)SocketError.NotConnected);
+        }
+    }
+
+    private static void GuardTls(Action action)
+    {
+        try
+        {
+            Guard(action);
+        }
+        catch (BoardSocketException fault)
+            when ((SocketError)fault.Code is SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.Shutdown)
+        {
+            throw new BoardSocketException(EndedWithoutGoodbye);
         }
     }
 
