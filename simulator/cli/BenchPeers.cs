@@ -80,7 +80,8 @@ public static class BenchPeers
             double bound = isNative ? native : portable;
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{((atMost ? value <= bound : value >= bound) ? "met   " : "missed")} {name} {value:0.00}, goal at {(atMost ? "most" : "least")} {bound:0.0}"));
+                $"{((atMost ? value <= bound : value >= bound) ? "met   " : "missed")} {name} {value:0.00}, "
+                + $"goal at {(atMost ? "most" : "least")} {bound:0.0}"));
         }
     }
 }

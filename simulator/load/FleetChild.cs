@@ -60,6 +60,9 @@ public static class FleetChild
                 long acknowledged = await fleet.PumpAsync((int)Number(order[1]), (int)Number(order[2]), Number(order[3]))
                     .ConfigureAwait(false);
                 return Figures(fleet, new { sent = acknowledged, unsent = 0, failed = 0 });
+            case "leave":
+                await fleet.LeaveAsync().ConfigureAwait(false);
+                break;
             case "settle":
                 ProcessFigures.Settle();
                 break;

@@ -45,6 +45,7 @@ internal sealed class LoadDevice(LoadFleet fleet, int index) : IClientHandler
         connack = answer;
         sent = 0;
         acknowledged = 0;
+        batchLeft = 0;
         ClientSession dialled = await ClientSession.DialAsync(
             target.Remote, target.OptionsOf(index), this, cancellation: cancellation).ConfigureAwait(false);
         SendConnect(dialled);

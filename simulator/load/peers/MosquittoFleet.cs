@@ -105,6 +105,15 @@ internal sealed unsafe class MosquittoFleet
         return failed + under.Count + count - next;
     }
 
+    /// <summary>Everybody goes away.</summary>
+    public void Leave()
+    {
+        foreach (MosquittoClient client in clients)
+        {
+            client.Leave();
+        }
+    }
+
     /// <summary>Has some send as fast as acknowledgements come back; returns how many came.</summary>
     public long Pump(int count, int batch, double seconds)
     {

@@ -1,6 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
-using System.Text.Json.Nodes;
 using Agent.Wire;
 
 namespace Agent.Load.Peers;
@@ -13,7 +10,7 @@ public sealed record PeerOptions(int Connections = 500, double Seconds = 2, int 
 
 /// <summary><c>bench peers</c>: our hub beside mosquitto, our client engines beside mosquitto's, on the same work in one call.</summary>
 /// <remarks>
-/// Pairings take turns within a round, so that a neighbour's load falls on all of them. The first in the list is the load the servers
+/// Every pairing is warmed up and then they take turns, round after round, so that a neighbour's load falls on all of them. The first in the list is the load the servers
 /// are compared under: one client, three servers. Everything is over TLS 1.3 with full handshakes, a P-256 certificate, TCP_NODELAY.
 /// What is counted is processor time of each process, which a busy machine moves far less than wall time.
 /// </remarks>
@@ -28,11 +25,7 @@ public static class PeerBench
     /// <inheritdoc cref="Native"/>
     public const string Mosquitto = "mosquitto";
 
-    private const int Single = 200;
-    private const int Batched = 50;
-    private const int BatchSize = 64;
-    private const int OpenLoopPerSecond = 1000;
-    private const int DialsAtOnce = 16;
+    private const double WarmUpShare = 0.4;
 
     /// <summary>Runs it.</summary>
     /// <param name="options">What is wanted.</param>
@@ -43,18 +36,35 @@ public static class PeerBench
     {
         string? mosquitto = Broker.FindMosquitto();
         (string Client, string Server)[] pairings = [.. Pairings(mosquitto is not null, onMissing)];
-        var rounds = pairings.ToDictionary(pairing => pairing, _ => new List<PeerRow>());
-        int done = 0;
-        for (int round = 0; round < options.Rounds; round++)
+        var pairs = new List<PeerPair>();
+        try
         {
-            foreach ((string Client, string Server) pairing in pairings)
+            foreach ((string client, string server) in pairings)
             {
-                rounds[pairing].Add(await MeasureAsync(pairing.Client, pairing.Server, mosquitto, options).ConfigureAwait(false));
-                onProgress((double)++done / (pairings.Length * options.Rounds));
+                PeerPair pair = await PeerPair.StartAsync(client, server, mosquitto, options).ConfigureAwait(false);
+                pairs.Add(pair);
+                await pair.WarmUpAsync().ConfigureAwait(false);
+                onProgress(WarmUpShare * pairs.Count / pairings.Length);
+            }
+
+            for (int round = 0; round < options.Rounds; round++)
+            {
+                foreach (PeerPair pair in pairs)
+                {
+                    await pair.MeasureAsync().ConfigureAwait(false);
+                    onProgress(WarmUpShare + ((1 - WarmUpShare) * pairs.Sum(one => one.Rounds.Count) / (pairs.Count * options.Rounds)));
+                }
+            }
+
+            return [.. pairs.Select(pair => PeerRow.Median(pair.Rounds))];
+        }
+        finally
+        {
+            foreach (PeerPair pair in pairs)
+            {
+                await pair.DisposeAsync().ConfigureAwait(false);
             }
         }
-
-        return [.. pairings.Select(pairing => PeerRow.Median(rounds[pairing]))];
     }
 
     /// <summary>The ratios that have goals; of servers, under the same client.</summary>
@@ -111,93 +121,4 @@ public static class PeerBench
 
         onMissing("MQTTnet: not measured, its fleet is built with `dotnet build simulator/real/mqttnetfleet -p:GenuineSdk=true`");
     }
-
-    private static async Task<PeerRow> MeasureAsync(string client, string server, string? mosquitto, PeerOptions options)
-    {
-        Broker broker = server switch
-        {
-            Mosquitto => await Broker.StartMosquittoAsync(mosquitto!).ConfigureAwait(false),
-            Native => await Broker.StartHubAsync(options.Connections, "native").ConfigureAwait(false),
-            _ => await Broker.StartHubAsync(options.Connections, "portable").ConfigureAwait(false),
-        };
-        await using (broker.ConfigureAwait(false))
-        {
-            (Child fleet, _) = await Child.StartAsync("fleet", [.. Arguments(client, broker, options.Connections)]).ConfigureAwait(false);
-            await using (fleet.ConfigureAwait(false))
-            {
-                return await MeasureAsync(new PeerRow(client, server), broker, fleet, options).ConfigureAwait(false);
-            }
-        }
-    }
-
-    private static async Task<PeerRow> MeasureAsync(PeerRow row, Broker broker, Child fleet, PeerOptions options)
-    {
-        string count = Text(options.Connections);
-
-        // Twice: the first thousands of a process cost half as much again, and three kinds of message warm up too.
-        for (int times = 0; times < 2; times++)
-        {
-            await fleet.AskAsync($"warm {count} {DialsAtOnce}").ConfigureAwait(false);
-        }
-
-        ProcessFigures serverBefore = await broker.FiguresAsync(settle: true).ConfigureAwait(false);
-        JsonObject before = await fleet.AskAsync("settle").ConfigureAwait(false);
-        long begin = Stopwatch.GetTimestamp();
-        JsonObject ramp = await fleet.AskAsync($"connect 0 {count} {DialsAtOnce}").ConfigureAwait(false);
-        double seconds = Stopwatch.GetElapsedTime(begin).TotalSeconds;
-        ProcessFigures serverAfter = await broker.FiguresAsync(settle: false).ConfigureAwait(false);
-        ProcessFigures serverIdle = await broker.FiguresAsync(settle: true).ConfigureAwait(false);
-        JsonObject idle = await fleet.AskAsync("settle").ConfigureAwait(false);
-
-        (double Client, double Server, JsonObject Answer) single = await SendAsync(
-            broker, fleet, $"pump {Single} 1 {Text(options.Seconds)}").ConfigureAwait(false);
-        (double Client, double Server, JsonObject Answer) batched = await SendAsync(
-            broker, fleet, $"pump {Batched} {BatchSize} {Text(options.Seconds)}").ConfigureAwait(false);
-        (double Client, double Server, JsonObject Answer) open = await SendAsync(
-            broker, fleet, $"send {OpenLoopPerSecond} {Text(options.Seconds)} 0").ConfigureAwait(false);
-        return row with
-        {
-            Connections = options.Connections,
-            ConnectsPerSecond = options.Connections / seconds,
-            ClientBytesPerConnection = ((long)idle["bytes"]! - (long)before["bytes"]!) / options.Connections,
-            ServerBytesPerConnection = (serverIdle.Bytes - serverBefore.Bytes) / options.Connections,
-            ClientCpuMicrosPerConnect = ((double)ramp["cpuMicros"]! - (double)before["cpuMicros"]!) / options.Connections,
-            ServerCpuMicrosPerConnect = (serverAfter.CpuMicros - serverBefore.CpuMicros) / options.Connections,
-            ClientCpuMicrosPerMessage = single.Client,
-            ServerCpuMicrosPerMessage = single.Server,
-            ClientCpuMicrosPerBatchedMessage = batched.Client,
-            ServerCpuMicrosPerBatchedMessage = batched.Server,
-            AckP99Ms = LoadPairs.Counts([open.Answer], "acknowledgements").PercentileMs(0.99),
-            Failed = options.Connections - (double)open.Answer["open"]!,
-        };
-    }
-
-    // Once for the compiler, once for the figures.
-    private static async Task<(double Client, double Server, JsonObject Answer)> SendAsync(Broker broker, Child fleet, string order)
-    {
-        await fleet.AskAsync(order).ConfigureAwait(false);
-        ProcessFigures serverBefore = await broker.FiguresAsync(settle: false).ConfigureAwait(false);
-        JsonObject before = await fleet.AskAsync("mark").ConfigureAwait(false);
-        JsonObject after = await fleet.AskAsync(order).ConfigureAwait(false);
-        ProcessFigures serverAfter = await broker.FiguresAsync(settle: false).ConfigureAwait(false);
-        double sent = Math.Max(1, (double)after["result"]!["sent"]!);
-        return (
-            ((double)after["cpuMicros"]! - (double)before["cpuMicros"]!) / sent,
-            (serverAfter.CpuMicros - serverBefore.CpuMicros) / sent,
-            after);
-    }
-
-    private static IEnumerable<string> Arguments(string client, Broker broker, int count)
-    {
-        string[] all =
-        [
-            "bench", client == Mosquitto ? "peer-fleet" : "wire-fleet", "--port", Text(broker.Port), "--ca", broker.Authority,
-            "--count", Text(count),
-        ];
-        string[] devices = broker.Devices is { } path ? ["--connection-strings", path] : [];
-        string[] engine = client == Mosquitto ? [] : ["--tls", client == Native ? "native" : "portable"];
-        return [.. all, .. devices, .. engine];
-    }
-
-    private static string Text(double number) => number.ToString(CultureInfo.InvariantCulture);
 }

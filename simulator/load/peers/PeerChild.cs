@@ -50,6 +50,9 @@ public static class PeerChild
             case "pump":
                 sent = fleet.Pump((int)Number(order[1]), (int)Number(order[2]), Number(order[3]));
                 break;
+            case "leave":
+                fleet.Leave();
+                break;
             case "settle":
                 ProcessFigures.Settle();
                 break;

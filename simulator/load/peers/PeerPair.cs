@@ -1,0 +1,140 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json.Nodes;
+
+namespace Agent.Load.Peers;
+
+/// <summary>One client and one server, in processes of their own, kept for all rounds.</summary>
+internal sealed class PeerPair : IAsyncDisposable
+{
+    private const int Single = 200;
+    private const int Batched = 50;
+    private const int BatchSize = 64;
+    private const int OpenLoopPerSecond = 1000;
+    private const int DialsAtOnce = 16;
+
+    // The first thousands of connections of a process cost half as much again (facts/limits.md A2).
+    private const int WarmUps = 3000;
+
+    private readonly PeerRow row;
+    private readonly Broker broker;
+    private readonly Child fleet;
+    private readonly PeerOptions options;
+
+    private PeerPair(PeerRow row, Broker broker, Child fleet, PeerOptions options)
+    {
+        this.row = row;
+        this.broker = broker;
+        this.fleet = fleet;
+        this.options = options;
+    }
+
+    /// <summary>What was measured so far.</summary>
+    public List<PeerRow> Rounds { get; } = [];
+
+    /// <summary>Starts both.</summary>
+    public static async Task<PeerPair> StartAsync(string client, string server, string? mosquitto, PeerOptions options)
+    {
+        Broker broker = server switch
+        {
+            PeerBench.Mosquitto => await Broker.StartMosquittoAsync(mosquitto!).ConfigureAwait(false),
+            PeerBench.Native => await Broker.StartHubAsync(options.Connections, "native").ConfigureAwait(false),
+            _ => await Broker.StartHubAsync(options.Connections, "portable").ConfigureAwait(false),
+        };
+        try
+        {
+            (Child fleet, _) = await Child.StartAsync("fleet", [.. Arguments(client, broker, options.Connections)]).ConfigureAwait(false);
+            return new PeerPair(new PeerRow(client, server), broker, fleet, options);
+        }
+        catch
+        {
+            await broker.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Does everything once, so that what is measured later is compiled.</summary>
+    public async Task WarmUpAsync()
+    {
+        for (int done = 0; done < WarmUps; done += options.Connections)
+        {
+            await fleet.AskAsync($"warm {options.Connections} {DialsAtOnce}").ConfigureAwait(false);
+        }
+
+        await fleet.AskAsync($"connect 0 {options.Connections} {DialsAtOnce}").ConfigureAwait(false);
+        await fleet.AskAsync($"pump {Single} 1 {Text(options.Seconds)}").ConfigureAwait(false);
+        await fleet.AskAsync($"pump {Batched} {BatchSize} {Text(options.Seconds)}").ConfigureAwait(false);
+        await fleet.AskAsync("leave").ConfigureAwait(false);
+    }
+
+    /// <summary>One round: connect, hold, three kinds of messages, leave.</summary>
+    public async Task MeasureAsync()
+    {
+        ProcessFigures serverBefore = await broker.FiguresAsync(settle: true).ConfigureAwait(false);
+        JsonObject before = await fleet.AskAsync("settle").ConfigureAwait(false);
+        long begin = Stopwatch.GetTimestamp();
+        JsonObject ramp = await fleet.AskAsync($"connect 0 {options.Connections} {DialsAtOnce}").ConfigureAwait(false);
+        double seconds = Stopwatch.GetElapsedTime(begin).TotalSeconds;
+        ProcessFigures serverAfter = await broker.FiguresAsync(settle: false).ConfigureAwait(false);
+        ProcessFigures serverIdle = await broker.FiguresAsync(settle: true).ConfigureAwait(false);
+        JsonObject idle = await fleet.AskAsync("settle").ConfigureAwait(false);
+
+        (double Client, double Server, JsonObject Answer) single =
+            await SendAsync($"pump {Single} 1 {Text(options.Seconds)}").ConfigureAwait(false);
+        (double Client, double Server, JsonObject Answer) batched =
+            await SendAsync($"pump {Batched} {BatchSize} {Text(options.Seconds)}").ConfigureAwait(false);
+        (double Client, double Server, JsonObject Answer) open =
+            await SendAsync($"send {OpenLoopPerSecond} {Text(options.Seconds)} 0").ConfigureAwait(false);
+        await fleet.AskAsync("leave").ConfigureAwait(false);
+        double count = options.Connections;
+        Rounds.Add(row with
+        {
+            Connections = count,
+            ConnectsPerSecond = count / seconds,
+            ClientBytesPerConnection = ((long)idle["bytes"]! - (long)before["bytes"]!) / count,
+            ServerBytesPerConnection = (serverIdle.Bytes - serverBefore.Bytes) / count,
+            ClientCpuMicrosPerConnect = ((double)ramp["cpuMicros"]! - (double)before["cpuMicros"]!) / count,
+            ServerCpuMicrosPerConnect = (serverAfter.CpuMicros - serverBefore.CpuMicros) / count,
+            ClientCpuMicrosPerMessage = single.Client,
+            ServerCpuMicrosPerMessage = single.Server,
+            ClientCpuMicrosPerBatchedMessage = batched.Client,
+            ServerCpuMicrosPerBatchedMessage = batched.Server,
+            AckP99Ms = LoadPairs.Counts([open.Answer], "acknowledgements").PercentileMs(0.99),
+            Failed = count - (double)open.Answer["open"]!,
+        });
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await fleet.DisposeAsync().ConfigureAwait(false);
+        await broker.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private async Task<(double Client, double Server, JsonObject Answer)> SendAsync(string order)
+    {
+        ProcessFigures serverBefore = await broker.FiguresAsync(settle: false).ConfigureAwait(false);
+        JsonObject before = await fleet.AskAsync("mark").ConfigureAwait(false);
+        JsonObject after = await fleet.AskAsync(order).ConfigureAwait(false);
+        ProcessFigures serverAfter = await broker.FiguresAsync(settle: false).ConfigureAwait(false);
+        double sent = Math.Max(1, (double)after["result"]!["sent"]!);
+        return (
+            ((double)after["cpuMicros"]! - (double)before["cpuMicros"]!) / sent,
+            (serverAfter.CpuMicros - serverBefore.CpuMicros) / sent,
+            after);
+    }
+
+    private static IEnumerable<string> Arguments(string client, Broker broker, int count)
+    {
+        bool isPeer = client == PeerBench.Mosquitto;
+        string[] all =
+        [
+            "bench", isPeer ? "peer-fleet" : "wire-fleet", "--port", Text(broker.Port), "--ca", broker.Authority, "--count", Text(count),
+        ];
+        string[] devices = broker.Devices is { } path ? ["--connection-strings", path] : [];
+        string[] engine = isPeer ? [] : ["--tls", client == PeerBench.Native ? "native" : "portable"];
+        return [.. all, .. devices, .. engine];
+    }
+
+    private static string Text(double number) => number.ToString(CultureInfo.InvariantCulture);
+}
