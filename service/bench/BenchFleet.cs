@@ -12,6 +12,7 @@ internal sealed class BenchFleet
 {
     public const int IdLength = 16;
     public const int HeartbeatsPerSecond = 10_000;
+    public const int EverySeconds = 600;
     public const long StartMs = 1_800_000_000_000;
 
     private const int BatchFacts = 4096;
@@ -19,7 +20,7 @@ internal sealed class BenchFleet
     private const long Stride = 7_368_787;
 
     private readonly int devices;
-    private readonly int intervalSeconds;
+    private int intervalSeconds;
     private readonly Checker checker;
     private readonly FactBatch batch = new();
     private long next;
@@ -100,9 +101,12 @@ internal sealed class BenchFleet
     }
 
     /// <summary>What sweeping costs a second, and how many devices it looks at.</summary>
-    public (double Micros, double Looks) MeasureSweep()
+    /// <param name="everySeconds">
+    /// How often each device sends; null = so that <see cref="HeartbeatsPerSecond"/> come from the whole fleet, however large.
+    /// </param>
+    public (double Micros, double Looks) MeasureSweep(int? everySeconds = null)
     {
-        // Rate and not size decides: the interval is longer in the larger fleet, so the same number of heartbeats comes in a second.
+        intervalSeconds = everySeconds ?? intervalSeconds;
         var watch = new Stopwatch();
         long looks = 0;
         int warmSeconds = intervalSeconds + (intervalSeconds / 5) + 30;

@@ -80,6 +80,11 @@ public static class BenchVerb
         figures["sweepMicrosPerSecond"] = Math.Round(sweepMicros, 1);
         figures["sweepLooksPerSecond"] = Math.Round(looks);
 
+        error.WriteLine($"sweeps of a fleet whose every device sends each {BenchFleet.EverySeconds} s");
+        (sweepMicros, looks) = fleet.MeasureSweep(BenchFleet.EverySeconds);
+        figures["fixedIntervalSweepMicrosPerSecond"] = Math.Round(sweepMicros, 1);
+        figures["fixedIntervalSweepNanosPerLook"] = Math.Round(sweepMicros * 1000 / Math.Max(1, looks), 1);
+
         error.WriteLine("Event Grid bodies, decoded");
         figures["decodedPerSecond"] = Math.Round(HttpLoad.MeasureDecoding(out double allocated));
         figures["allocatedBytesPerEvent"] = Math.Round(allocated, 3);

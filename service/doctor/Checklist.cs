@@ -39,9 +39,16 @@ public static class Checklist
             OtherPort(findings),
             Fleet(findings),
             BlackBox(findings),
+            .. findings.Reach is { } reach ? [Reachable(reach)] : Array.Empty<Step>(),
         ];
         return new Diagnosis(findings.DeviceId, findings.NowMs, steps, [.. Next(steps, findings)]);
     }
+
+    private static Step Reachable(ReachFinding reach) => new(
+        "reachable",
+        "Can it be reached now?",
+        reach.IsReachable switch { true => StepVerdict.Good, false => StepVerdict.Trouble, null => StepVerdict.Unknown },
+        reach.Text);
 
     private static Step Registered(Findings findings)
     {

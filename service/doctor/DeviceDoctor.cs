@@ -25,6 +25,9 @@ public sealed record DoctorRequest
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
+    /// <summary>How long a device has to take a message that asks whether it can be reached, seconds; 0 = it is not asked.</summary>
+    public int ReachSeconds { get; init; }
+
     /// <summary>How long the registry has for an answer.</summary>
     public TimeSpan AnswerWithin { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -33,6 +36,8 @@ public sealed record DoctorRequest
         DeviceId.Length is < 1 or > 128 || !DeviceId.All(IsIdLetter)
             ? "device id: 1 to 128 letters, digits or - : . + % _ # * ? ! ( ) , = @ ; $ '"
         : HubHost is not null && Uri.CheckHostName(HubHost) == UriHostNameType.Unknown ? "hub: not a host name"
+        : ReachSeconds is < 0 or > ReachCheck.WithinSecondsMax ? $"reach: allowed are 1 to {ReachCheck.WithinSecondsMax} seconds"
+        : ReachSeconds > 0 && Connection is null ? "reach: calling a device needs a service connection string"
         : MqttPort is < 1 or > 65535 || HttpsPort is < 1 or > 65535 ? "port: allowed are 1 to 65535"
         : null;
 
@@ -44,7 +49,7 @@ public sealed record DoctorRequest
 /// <summary>Gathers the findings, at the same time where it can, and has the checklist walked over them.</summary>
 public static class DeviceDoctor
 {
-    /// <summary>Examines a device. Takes at most as long as its slowest limit, about 25 s.</summary>
+    /// <summary>Examines a device. Takes as long as its slowest limit: 25 s, and as much longer as the device has to answer.</summary>
     /// <param name="request">Without a problem.</param>
     /// <param name="device">What the checker knows of it; null = nothing, or it was not asked.</param>
     /// <param name="fleet">How the fleet is; null = not known.</param>
@@ -55,6 +60,7 @@ public static class DeviceDoctor
     {
         string? host = request.HubHost ?? request.Connection?.Host;
         Task<RegistryAnswer?> registry = AskRegistryAsync(request, cancellation);
+        Task<ReachFinding?> reach = AskDeviceAsync(request, cancellation);
         PortFinding[] ports = [];
         if (host is not null)
         {
@@ -74,6 +80,7 @@ public static class DeviceDoctor
             Fleet = fleet,
             Registry = await registry.ConfigureAwait(false),
             Ports = ports,
+            Reach = await reach.ConfigureAwait(false),
         });
     }
 
@@ -93,6 +100,17 @@ public static class DeviceDoctor
         }
 
         return problem.Length == 0;
+    }
+
+    private static async Task<ReachFinding?> AskDeviceAsync(DoctorRequest request, CancellationToken cancellation)
+    {
+        if (request.Connection is null || request.ReachSeconds == 0)
+        {
+            return null;
+        }
+
+        using var check = new ReachCheck(request.Connection, request.HttpsPort, request.Roots, request.Time);
+        return await check.AskAsync(request.DeviceId, request.ReachSeconds, cancellation).ConfigureAwait(false);
     }
 
     private static async Task<RegistryAnswer?> AskRegistryAsync(DoctorRequest request, CancellationToken cancellation)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace Agent.Service.Doctor;
 
@@ -8,11 +9,14 @@ namespace Agent.Service.Doctor;
 /// examination dials and waits, so a few are made at a time and the rest told to come back. It is a POST of JSON, for a page of
 /// somebody else's in the same browser can ask for addresses and post forms, but not that.
 /// </remarks>
-public sealed class DoctorRoutes(CheckLoop loop, HubAccess? hub, TimeProvider time)
+public sealed class DoctorRoutes(CheckLoop loop, HubAccess? hub, TimeProvider time) : IDisposable
 {
     private const int AtATimeMax = 4;
+    private const int BodyBytesMax = 4096;
 
     private readonly SemaphoreSlim room = new(AtATimeMax);
+    private readonly ReachCheck? reach = hub?.Connection is { } connection
+        ? new ReachCheck(connection, hub.HttpsPort, hub.Roots, time) : null;
 
     /// <summary><c>POST /devices/{id}/doctor</c> with <c>{}</c>.</summary>
     public async Task<IResult> ExamineAsync(HttpContext context, string id)
@@ -48,6 +52,87 @@ public sealed class DoctorRoutes(CheckLoop loop, HubAccess? hub, TimeProvider ti
         finally
         {
             room.Release();
+        }
+    }
+
+    /// <summary><c>POST /devices/{id}/reach</c> with <c>{"withinSeconds":30}</c>, or <c>{}</c>.</summary>
+    public async Task<IResult> CallAsync(HttpContext context, string id)
+    {
+        ArgumentNullException.ThrowIfNull(context);
+        if (!context.Request.HasJsonContentType())
+        {
+            return AskRoutes.Line(StatusCodes.Status415UnsupportedMediaType, "the content type must be application/json");
+        }
+
+        if (reach is null)
+        {
+            return AskRoutes.Line(StatusCodes.Status409Conflict, "no hub can be asked: the service was started without --hub-connection");
+        }
+
+        int withinSeconds = await ReadSecondsAsync(context);
+        if (withinSeconds == 0 || !DeviceIds.IsValid(id))
+        {
+            return AskRoutes.Line(
+                StatusCodes.Status400BadRequest,
+                $"a device id, and {{}} or {{\"withinSeconds\":N}} with 1 to {ReachCheck.WithinSecondsMax}, are needed");
+        }
+
+        if (!await room.WaitAsync(0))
+        {
+            context.Response.Headers.RetryAfter = "5";
+            return AskRoutes.Line(StatusCodes.Status429TooManyRequests, $"{AtATimeMax} examinations are under way already");
+        }
+
+        try
+        {
+            ReachFinding found = await reach.AskAsync(id, withinSeconds, context.RequestAborted);
+            return Results.Json(new
+            {
+                device = id,
+                reachable = found.IsReachable,
+                outcome = JsonNamingPolicy.CamelCase.ConvertName(found.Outcome.ToString()),
+                text = found.Text,
+                tookMs = found.TookMs,
+            });
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            return Results.Empty; // Whoever asked has left.
+        }
+        finally
+        {
+            room.Release();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        reach?.Dispose();
+        room.Dispose();
+    }
+
+    // 0 = it makes no sense.
+    private static async Task<int> ReadSecondsAsync(HttpContext context)
+    {
+        context.Features.Get<IHttpMaxRequestBodySizeFeature>()!.MaxRequestBodySize = BodyBytesMax;
+        try
+        {
+            using JsonDocument body = await JsonDocument.ParseAsync(context.Request.Body, default, context.RequestAborted);
+            if (body.RootElement.ValueKind != JsonValueKind.Object)
+            {
+                return 0;
+            }
+
+            bool isNamed = body.RootElement.TryGetProperty("withinSeconds", out JsonElement value);
+            return !isNamed ? ReachCheck.WithinSecondsDefault
+                : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int seconds)
+                    && seconds is >= 1 and <= ReachCheck.WithinSecondsMax ? seconds
+                : 0;
+        }
+        catch (Exception broken) when (broken is JsonException or BadHttpRequestException)
+        {
+            return 0;
         }
     }
 

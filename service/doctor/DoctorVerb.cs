@@ -16,16 +16,17 @@ public static class DoctorVerb
     /// <summary>The environment variable that may hold the service connection string.</summary>
     public const string ConnectionVariable = "AGENT_HUB_CONNECTION_STRING";
 
-    private const string Options = "--connection-string, --hub, --port, --https-port, --ca, --checker, --key-file, --json";
+    private const string Options = "--connection-string, --hub, --port, --https-port, --ca, --reach, --checker, --key-file, --json";
 
     /// <summary>What <c>--help</c> prints about it.</summary>
     public const string Help = $"""
         agent-service doctor DEVICE [--connection-string CS] [--hub HOST] [--port N] [--https-port N] [--ca FILE]
-          [--checker URL] [--key-file FILE] [--json]
+          [--reach SECONDS] [--checker URL] [--key-file FILE] [--json]
           Walks the vendor's troubleshooting checklist for one device. The hub's registry is asked when there is a service
           connection string, here or in the environment variable {ConnectionVariable}; ports are tried when a hub is named by it
           or by --hub. A local hub needs --ca and its own --port and --https-port. What the checker knows is asked of the one that
-          runs at URL (default {CheckerQuery.DefaultUrl}), with the key in FILE or in {CommandLine.KeyVariable}.
+          runs at URL (default {CheckerQuery.DefaultUrl}), with the key in FILE or in {CommandLine.KeyVariable}. With --reach a local hub
+          sends the device a message that lives so long, and says whether the device took it.
         """;
 
     /// <summary>Runs it: 0 nothing is wrong, 1 something is, 2 bad input, 3 nothing could be looked at.</summary>
@@ -85,12 +86,13 @@ public static class DoctorVerb
             string? value = at + 1 < arguments.Count ? arguments[++at] : null;
             (read, problem) = name switch
             {
-                "--connection-string" or "--hub" or "--port" or "--https-port" or "--ca" when value is null =>
+                "--connection-string" or "--hub" or "--port" or "--https-port" or "--ca" or "--reach" when value is null =>
                     (read, $"{name} needs a value"),
                 "--connection-string" => (read, ""),
                 "--hub" => (read with { HubHost = value }, ""),
                 "--port" => (read with { MqttPort = Whole(value) }, ""),
                 "--https-port" => (read with { HttpsPort = Whole(value) }, ""),
+                "--reach" => (read with { ReachSeconds = Whole(value) is > 0 and var seconds ? seconds : -1 }, ""),
                 "--ca" => WithRoots(read, value!),
                 _ => (read, $"'{name}' is not understood; allowed are {Options}"),
             };

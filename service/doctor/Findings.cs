@@ -26,6 +26,9 @@ public sealed record Findings
     /// <summary>What the hub's registry says; null = it was not asked.</summary>
     public RegistryAnswer? Registry { get; init; }
 
+    /// <summary>What came of calling the device; null = it was not called.</summary>
+    public ReachFinding? Reach { get; init; }
+
     /// <summary>The ports that were tried, 8883 and 443 (or the local hub's in their place).</summary>
     public IReadOnlyList<PortFinding> Ports { get; init; } = [];
 }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Net;
-using System.Net.Security;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 
@@ -17,7 +16,6 @@ namespace Agent.Service.Doctor;
 public sealed class RegistryQuery : IDisposable
 {
     private const string ApiVersion = "2021-04-12";
-    private const int BodyBytesMax = 1 << 20;
     private const long TokenSeconds = 300;
 
     private readonly ServiceConnection connection;
@@ -33,24 +31,7 @@ public sealed class RegistryQuery : IDisposable
     {
         this.connection = connection;
         this.time = time;
-        var handler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, ConnectTimeout = within };
-        if (roots is not null)
-        {
-            var policy = new X509ChainPolicy
-            {
-                TrustMode = X509ChainTrustMode.CustomRootTrust,
-                RevocationMode = X509RevocationMode.NoCheck,
-            };
-            policy.CustomTrustStore.AddRange(roots);
-            handler.SslOptions = new SslClientAuthenticationOptions { CertificateChainPolicy = policy };
-        }
-
-        client = new HttpClient(handler)
-        {
-            BaseAddress = new UriBuilder("https", connection.Host, port).Uri,
-            Timeout = within,
-            MaxResponseContentBufferSize = BodyBytesMax,
-        };
+        client = HubClient.Create(connection.Host, port, roots, within);
     }
 
     /// <summary>Asks; never throws for what the hub or the network does.</summary>

@@ -55,32 +55,22 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door, ServiceMetrics? 
             return;
         }
 
-        int reserved = (int)Math.Min(context.Request.ContentLength ?? Server.BodyBytesMax, Server.BodyBytesMax);
-        if (!door.TryReserve(reserved))
-        {
-            context.Response.Headers.RetryAfter = "5";
-            await Answers.LineAsync(context, StatusCodes.Status503ServiceUnavailable, "too much is being taken in already");
-            return;
-        }
-
         if (!spare.TryTake(out Reading? reading))
         {
             reading = new Reading();
         }
 
-        byte[] body = ArrayPool<byte>.Shared.Rent(Math.Max(reserved, 1));
+        var body = new Body(door);
         try
         {
-            int length = await ReceiveAsync(context, body, reserved);
-            if (length >= 0)
+            if (await ReceiveAsync(context, body))
             {
-                await TakeBodyAsync(context, body.AsMemory(0, length), reading, read);
+                await TakeBodyAsync(context, body.Bytes, reading, read);
             }
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(body);
-            door.Release(reserved);
+            body.Dispose();
             reading.Outcome.Clear();
             if (spare.Count < SpareMax)
             {
@@ -116,29 +106,34 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door, ServiceMetrics? 
         await Answers.JsonAsync(context, new { applied = outcome.Facts.Count, ignored = outcome.Ignored, problems = outcome.Problems });
     }
 
-    /// <summary>The length of the body, or -1 when it was refused and that has been answered.</summary>
-    private static async Task<int> ReceiveAsync(HttpContext context, byte[] body, int room)
+    /// <summary>Takes the body in; false = it was refused and that has been answered.</summary>
+    private static async Task<bool> ReceiveAsync(HttpContext context, Body body)
     {
         PipeReader reader = context.Request.BodyReader;
-        int length = 0;
         try
         {
             while (true)
             {
                 ReadResult part = await reader.ReadAsync(context.RequestAborted);
-                if (part.Buffer.Length > room - length)
+                if (body.Length + part.Buffer.Length > Server.BodyBytesMax)
                 {
                     reader.AdvanceTo(part.Buffer.End);
                     await Answers.LineAsync(context, StatusCodes.Status413PayloadTooLarge, TooLarge);
-                    return -1;
+                    return false;
                 }
 
-                part.Buffer.CopyTo(body.AsSpan(length));
-                length += (int)part.Buffer.Length;
+                if (!body.TryAdd(part.Buffer))
+                {
+                    reader.AdvanceTo(part.Buffer.End);
+                    context.Response.Headers.RetryAfter = "5";
+                    await Answers.LineAsync(context, StatusCodes.Status503ServiceUnavailable, "too much is being taken in already");
+                    return false;
+                }
+
                 reader.AdvanceTo(part.Buffer.End);
                 if (part.IsCompleted)
                 {
-                    return length;
+                    return true;
                 }
             }
         }
@@ -149,11 +144,11 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door, ServiceMetrics? 
                 ? TooLarge
                 : "the body did not arrive whole";
             await Answers.LineAsync(context, refused.StatusCode, why);
-            return -1;
+            return false;
         }
         catch (Exception gone) when (gone is OperationCanceledException or IOException)
         {
-            return -1; // The sender has left, or we are ending; there is nobody to answer.
+            return false; // The sender has left, or we are ending; there is nobody to answer.
         }
     }
 
@@ -166,6 +161,63 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door, ServiceMetrics? 
             || type.Equals("application/cloudevents+json", StringComparison.OrdinalIgnoreCase)
             || type.Equals("application/cloudevents-batch+json", StringComparison.OrdinalIgnoreCase)
             || type.Equals("application/x-ndjson", StringComparison.OrdinalIgnoreCase);
+    }
+
+    /// <summary>
+    /// A body as it arrives. Memory is reserved for what has come and not for what was announced: otherwise a few dozen callers who
+    /// announce the most and send nothing would leave no room for anybody.
+    /// </summary>
+    private sealed class Body(Doorkeeper door) : IDisposable
+    {
+        private const int StartBytes = 16 * 1024;
+
+        private byte[] bytes = [];
+        private int reserved;
+
+        public int Length { get; private set; }
+
+        public ReadOnlyMemory<byte> Bytes => bytes.AsMemory(0, Length);
+
+        public bool TryAdd(in ReadOnlySequence<byte> part)
+        {
+            int length = Length + (int)part.Length;
+            if (length > bytes.Length && !TryGrow(Math.Max(StartBytes, Math.Max(length, Math.Min(Length * 2, Server.BodyBytesMax)))))
+            {
+                return false;
+            }
+
+            part.CopyTo(bytes.AsSpan(Length));
+            Length = length;
+            return true;
+        }
+
+        public void Dispose()
+        {
+            door.Release(reserved);
+            if (bytes.Length > 0)
+            {
+                ArrayPool<byte>.Shared.Return(bytes);
+            }
+        }
+
+        private bool TryGrow(int capacity)
+        {
+            if (!door.TryReserve(capacity - reserved))
+            {
+                return false;
+            }
+
+            reserved = capacity;
+            byte[] larger = ArrayPool<byte>.Shared.Rent(capacity);
+            bytes.AsSpan(0, Length).CopyTo(larger);
+            if (bytes.Length > 0)
+            {
+                ArrayPool<byte>.Shared.Return(bytes);
+            }
+
+            bytes = larger;
+            return true;
+        }
     }
 
     private sealed class Reading

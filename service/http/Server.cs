@@ -10,7 +10,7 @@ namespace Agent.Service;
 /// <remarks>
 /// It listens on the loopback address unless a key is set. Nothing of the environment or of settings files is read here, so that cannot be
 /// changed by accident either. Kestrel's limits keep slow and idle callers from holding what others need: a connection without a request
-/// costs a few kilobytes and is closed after ten seconds, a body that trickles is cut off.
+/// costs a few kilobytes and is closed after half a minute, one with half a request after ten seconds, a body that trickles is cut off.
 /// </remarks>
 public static class Server
 {
@@ -44,6 +44,7 @@ public static class Server
             kestrel.Limits.MaxRequestBodySize = BodyBytesMax;
             kestrel.Limits.MaxConcurrentConnections = ConnectionsMax;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+            kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(30);
             kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
             kestrel.Limits.MaxRequestHeaderCount = 64;
             kestrel.AddServerHeader = false;
@@ -52,6 +53,7 @@ public static class Server
         builder.Services.AddRoutingCore();
         var loop = new CheckLoop(options, time);
         builder.Services.AddSingleton(_ => loop); // By a factory, so that the container disposes of it.
+        builder.Services.AddSingleton(_ => new DoctorRoutes(loop, options.Hub, time));
         builder.Services.AddSingleton(_ => Acknowledgements.Open(options.Folder, loop));
         if (options.Alarms is { } alarms)
         {
@@ -103,7 +105,9 @@ public static class Server
         application.Use(door.CheckAsync);
         application.UseRouting();
         Map(application, loop, new FactRoutes(loop, door, metrics), time);
-        application.MapPost("/devices/{id}/doctor", (Delegate)new DoctorRoutes(loop, options.Hub, time).ExamineAsync);
+        DoctorRoutes doctor = application.Services.GetRequiredService<DoctorRoutes>();
+        application.MapPost("/devices/{id}/doctor", (Delegate)doctor.ExamineAsync);
+        application.MapPost("/devices/{id}/reach", (Delegate)doctor.CallAsync);
         MapAlarms(application, new AlarmRoutes(acknowledgements, dispatch, time));
         page.Map(application, acknowledgements);
         application.Lifetime.ApplicationStarted.Register(loop.Run);

@@ -37,11 +37,10 @@ public sealed unsafe class DeviceTable
     private const uint RowMask = (1u << 24) - 1;
 
     private readonly ulong seed;
-    private nint[] hot = new nint[4];
-    private nint[] cold = new nint[4];
-    private nint[] arena = new nint[4];
-    private int blockCount;
-    private int arenaCount;
+    // Whole cache lines, so that a row of 40 bytes lies on two of them as seldom as it can.
+    private readonly RowMemory hot = new(BlockRows * sizeof(Hot));
+    private readonly RowMemory cold = new(BlockRows * sizeof(Cold));
+    private readonly RowMemory arena = new(ArenaBlockBytes);
     private uint* slots;
     private int mask;
 
@@ -55,17 +54,7 @@ public sealed unsafe class DeviceTable
     /// <summary>The memory is not the collector's.</summary>
     ~DeviceTable()
     {
-        NativeMemory.Free(slots);
-        for (int i = 0; i < blockCount; i++)
-        {
-            NativeMemory.AlignedFree((void*)hot[i]);
-            NativeMemory.AlignedFree((void*)cold[i]);
-        }
-
-        for (int i = 0; i < arenaCount; i++)
-        {
-            NativeMemory.AlignedFree((void*)arena[i]);
-        }
+        RowMemory.Free(slots);
     }
 
     /// <summary>Devices known.</summary>
@@ -76,7 +65,7 @@ public sealed unsafe class DeviceTable
 
     /// <summary>Bytes held for all devices.</summary>
     public long Bytes =>
-        ((long)blockCount * BlockRows * (sizeof(Hot) + sizeof(Cold))) + ((long)arenaCount * ArenaBlockBytes) + ((mask + 1) * 4L);
+        ((long)hot.Count * BlockRows * (sizeof(Hot) + sizeof(Cold))) + ((long)arena.Count * ArenaBlockBytes) + ((mask + 1) * 4L);
 
     /// <summary>The part of a row that heartbeats touch.</summary>
     public ref Hot Hot(int row) => ref ((Hot*)hot[row >> BlockBits])[row & (BlockRows - 1)];
@@ -129,7 +118,8 @@ public sealed unsafe class DeviceTable
 
         if ((Count & (BlockRows - 1)) == 0)
         {
-            AddBlock();
+            hot.Add();
+            cold.Add();
         }
 
         int row = Count++;
@@ -200,6 +190,17 @@ public sealed unsafe class DeviceTable
         }
     }
 
+    /// <summary>Asks for a row and for what connection events touch of it; -1 asks for nothing.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void FetchWhole(int row)
+    {
+        Fetch(row);
+        if (row >= 0 && Sse.IsSupported)
+        {
+            Sse.Prefetch0((byte*)((Cold*)cold[row >> BlockBits] + (row & (BlockRows - 1))));
+        }
+    }
+
     /// <summary>Whole blocks of rows as bytes, for writing and reading a snapshot.</summary>
     public (nint Hot, nint Cold) Block(int block) => (hot[block], cold[block]);
 
@@ -209,14 +210,15 @@ public sealed unsafe class DeviceTable
     /// <summary>Makes room for rows and ids that will be read into the blocks; then <see cref="Index"/> finds them.</summary>
     public void Reserve(int count, long arenaBytes)
     {
-        while (blockCount * (long)BlockRows < count)
+        while (hot.Count * (long)BlockRows < count)
         {
-            AddBlock();
+            hot.Add();
+            cold.Add();
         }
 
-        while (arenaCount * (long)ArenaBlockBytes < arenaBytes)
+        while (arena.Count * (long)ArenaBlockBytes < arenaBytes)
         {
-            AddArena();
+            arena.Add();
         }
 
         Count = count;
@@ -268,8 +270,9 @@ public sealed unsafe class DeviceTable
     // Not an array: the one before a doubling is half as large as the table is worth, and goes back to the system at once.
     private void NewSlots(int size)
     {
-        NativeMemory.Free(slots);
-        slots = (uint*)NativeMemory.AllocZeroed((nuint)size, sizeof(uint));
+        RowMemory.Free(slots);
+        slots = (uint*)RowMemory.Allocate((nuint)size * sizeof(uint));
+        NativeMemory.Clear(slots, (nuint)size * sizeof(uint));
         mask = size - 1;
     }
 
@@ -286,46 +289,16 @@ public sealed unsafe class DeviceTable
 
     private uint Append(ReadOnlySpan<byte> id)
     {
-        if (arenaCount == 0 || (ArenaBytes & (ArenaBlockBytes - 1)) + id.Length > ArenaBlockBytes
-            || ArenaBytes == (long)arenaCount * ArenaBlockBytes)
+        if (arena.Count == 0 || (ArenaBytes & (ArenaBlockBytes - 1)) + id.Length > ArenaBlockBytes
+            || ArenaBytes == (long)arena.Count * ArenaBlockBytes)
         {
-            ArenaBytes = (long)arenaCount * ArenaBlockBytes;
-            AddArena();
+            ArenaBytes = (long)arena.Count * ArenaBlockBytes;
+            arena.Add();
         }
 
         uint offset = (uint)ArenaBytes;
         id.CopyTo(new Span<byte>((byte*)arena[offset >> ArenaBits] + (offset & (ArenaBlockBytes - 1)), id.Length));
         ArenaBytes += id.Length;
         return offset;
-    }
-
-    private void AddBlock()
-    {
-        Put(ref hot, blockCount, Allocate<Hot>(BlockRows));
-        Put(ref cold, blockCount, Allocate<Cold>(BlockRows));
-        blockCount++;
-    }
-
-    private void AddArena() => Put(ref arena, arenaCount++, Allocate<byte>(ArenaBlockBytes));
-
-    // Not arrays: the collector would keep books about memory that never moves and never goes. Whole cache lines, so that a row of 40
-    // bytes lies on two of them as seldom as it can.
-    private static nint Allocate<T>(int count)
-        where T : unmanaged
-    {
-        nuint bytes = (nuint)(count * sizeof(T));
-        void* block = NativeMemory.AlignedAlloc(bytes, 64);
-        NativeMemory.Clear(block, bytes);
-        return (nint)block;
-    }
-
-    private static void Put(ref nint[] addresses, int at, nint block)
-    {
-        if (at == addresses.Length)
-        {
-            Array.Resize(ref addresses, at * 2);
-        }
-
-        addresses[at] = block;
     }
 }

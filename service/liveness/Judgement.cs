@@ -125,7 +125,7 @@ public static class Judgement
         if (cold.Connects.Count == Moments.Kept)
         {
             long endMs = (cold.Connects[Moments.Kept - 1] * 1000L) + settings.FlapWindowMs;
-            if (nowMs < endMs && cold.Connects.Newest * 1000L < endMs && !SaysPlanned(hot, cold) && !Rhythm.Of(cold.Connects).IsRegular)
+            if (nowMs < endMs && cold.Connects.Newest * 1000L < endMs && !SaysPlanned(hot, cold) && !IsRhythmic(cold.Connects))
             {
                 return new Verdict(Status.Flapping, Cause.Unsteady, cold.Connects.Newest * 1000L, Math.Min(endMs, nextMs));
             }
@@ -133,6 +133,11 @@ public static class Judgement
 
         return new Verdict(Status.Online, Cause.None, sinceMs, nextMs);
     }
+
+    // One connect out of step, such as that of a start, must not hide the beat that follows it. Two periods are less than three, so they
+    // must be the more alike: renewals are, to the second or two of a handshake, and a bad connection's only by chance.
+    private static bool IsRhythmic(in Moments connects) =>
+        Rhythm.Of(connects).IsRegular || Rhythm.Of(connects, Moments.Kept - 1, leastTolerance: 2).IsRegular;
 
     // A device of ours knows why it reconnected. One with older firmware only announces its renewals: the hub must not contradict.
     private static bool SaysPlanned(in Hot hot, in Cold cold) => hot.HasBeat

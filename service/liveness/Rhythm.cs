@@ -16,16 +16,19 @@ public readonly record struct Rhythm(double PeriodSeconds, double ToleranceSecon
     public bool IsRegular => PeriodSeconds > 0;
 
     /// <summary>The rhythm of these moments: at least two periods, all alike.</summary>
-    public static Rhythm Of(in Moments moments)
+    /// <param name="moments">When it connected.</param>
+    /// <param name="newestCount">How many of the newest are looked at, 3 or more.</param>
+    /// <param name="leastTolerance">How far off the mean is always allowed, seconds.</param>
+    public static Rhythm Of(in Moments moments, int newestCount = Moments.Kept, double leastTolerance = ToleranceSecondsMin)
     {
-        int periods = moments.Count - 1;
+        int periods = Math.Min(moments.Count, newestCount) - 1;
         if (periods < 2)
         {
             return default;
         }
 
         double mean = (moments[0] - moments[periods]) / (double)periods;
-        double tolerance = Math.Max(ToleranceSecondsMin, mean * ToleranceShare);
+        double tolerance = Math.Max(leastTolerance, mean * ToleranceShare);
         for (int i = 0; i < periods; i++)
         {
             if (Math.Abs(moments[i] - moments[i + 1] - mean) > tolerance)

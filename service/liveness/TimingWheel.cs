@@ -93,7 +93,7 @@ public sealed class TimingWheel(DeviceTable table)
         row = draining;
         ref Hot hot = ref table.Hot(row);
         draining = hot.WheelNext;
-        table.Fetch(draining);
+        table.FetchWhole(draining);
         hot.WheelNext = -1;
         hot.Set(RowFlags.InWheel, false);
         return true;

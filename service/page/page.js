@@ -296,6 +296,13 @@ onLane('lane-doctor', 'Examining; this may take half a minute …', async id => 
   ];
 });
 
+onLane('lane-reach', 'Calling it; this may take three quarters of a minute …', async id => {
+  const found = await send(`devices/${encodeURIComponent(id)}/reach`, {});
+  const word = found.reachable === null ? 'not known' : found.reachable ? 'reachable' : 'not reachable';
+  return [make('p', {}, make('b', { class: found.reachable === false ? 'silent' : found.reachable ? 'online' : '' }, word),
+    ` ${found.text} (${(found.tookMs / 1000).toFixed(1)} s)`)];
+});
+
 function showDevice() {
   let id = null;
   try {

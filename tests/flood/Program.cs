@@ -4,6 +4,7 @@ using Agent.Tests.Flooding;
 // Everything a stranger without a key can do to a hub on this machine, for as long as asked:
 //
 //     agent-flood MQTT-PORT HTTPS-PORT CONNECTIONS SECONDS
+//     agent-flood http PORT CONNECTIONS SECONDS             the same to a heartbeat checker
 //
 // Each connection misbehaves in one way until the hub ends it, then comes back some seconds later. Four tenths come from
 // 127.0.0.1, the others from three neighbours of it, so that a bound for each address and one for all are both met. Ends with
@@ -11,8 +12,18 @@ using Agent.Tests.Flooding;
 
 if (args.Length != 4)
 {
-    Console.Error.WriteLine("usage: agent-flood MQTT-PORT HTTPS-PORT CONNECTIONS SECONDS");
+    Console.Error.WriteLine("usage: agent-flood (MQTT-PORT HTTPS-PORT | http PORT) CONNECTIONS SECONDS");
     return 2;
+}
+
+if (args[0] == "http")
+{
+    int[] limits = [.. args[1..].Select(arg => int.Parse(arg, CultureInfo.InvariantCulture))];
+    using var end = new CancellationTokenSource(TimeSpan.FromSeconds(limits[2]));
+    var callers = new HttpFlood(limits[0]);
+    await callers.RunAsync(limits[1], end.Token);
+    Console.WriteLine(callers.Report());
+    return 0;
 }
 
 int[] numbers = [.. args.Select(arg => int.Parse(arg, CultureInfo.InvariantCulture))];

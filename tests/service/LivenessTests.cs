@@ -178,6 +178,46 @@ public sealed class LivenessTests
     }
 
     [Theory]
+    [InlineData(0, 10, 100, 190)] // A start that took two attempts, and then a renewal every 90 s.
+    [InlineData(0, 90, 180, 271)]
+    [InlineData(0, 20, 120, 221)]
+    public void A_renewal_every_minute_and_a_half_is_no_flapping_once_two_periods_are_alike(params int[] seconds)
+    {
+        var told = new Told();
+        for (int i = 0; i < seconds.Length; i++)
+        {
+            told.Connection("a", T0 + (seconds[i] * 1000L), (ulong)(2 * i) + 1, connected: true);
+        }
+
+        for (int second = seconds[^1]; second < 900; second++)
+        {
+            Assert.Equal(Status.Online, told.StatusAt("a", T0 + (second * 1000L)));
+        }
+
+        Assert.Empty(told.Checker.Alarms.Changes);
+    }
+
+    [Fact]
+    public void A_bad_connection_is_named_however_its_periods_fall()
+    {
+        var draw = new Random(12);
+        for (int round = 0; round < 200; round++)
+        {
+            var told = new Told();
+            long at = T0;
+            bool isNamed = false;
+            for (int i = 0; i < 8; i++)
+            {
+                told.Connection("a", at, (ulong)i + 1, connected: true);
+                isNamed |= told.StatusAt("a", at + 1000) == Status.Flapping;
+                at += draw.Next(20_000, 90_000);
+            }
+
+            Assert.True(isNamed, $"round {round}");
+        }
+    }
+
+    [Theory]
     [InlineData("", false)]
     [InlineData("a", true)]
     [InlineData("A-z.0:9+%_#*?!(),=@;$'", true)]

@@ -19,7 +19,7 @@ public sealed class DoctorVerbTests
     [InlineData("doctor: port: allowed are 1 to 65535", "d", "--port", "x")]
     [InlineData("doctor: hub: not a host name", "d", "--hub", "a b")]
     [InlineData("doctor: nowhere.pem: cannot be read", "d", "--ca", "nowhere.pem")]
-    [InlineData("doctor: '--verbose' is not understood; allowed are --connection-string, --hub, --port, --https-port, --ca, --checker, --key-file, --json", "d", "--verbose")]
+    [InlineData("doctor: '--verbose' is not understood; allowed are --connection-string, --hub, --port, --https-port, --ca, --reach, --checker, --key-file, --json", "d", "--verbose")]
     [InlineData("doctor: connection string: HostName, SharedAccessKeyName and SharedAccessKey (base64) are needed", "d", "--connection-string", "HostName=x")]
     public async Task Bad_input_is_one_line_and_exit_code_2_and_nobody_is_asked(string line, params string[] arguments)
     {

@@ -175,6 +175,8 @@ public sealed class PageBrowserTests : IAsyncLifetime
         await page.Keyboard.PressAsync("Tab");
         await Is(page, "#lane-doctor").ToBeFocusedAsync();
         await page.Keyboard.PressAsync("Tab");
+        await Is(page, "#lane-reach").ToBeFocusedAsync();
+        await page.Keyboard.PressAsync("Tab");
         await Is(page, "#lane-close").ToBeFocusedAsync();
         await page.Keyboard.PressAsync("Escape");
         await Is(page, "#worst tr:nth-child(2) button").ToBeFocusedAsync();
