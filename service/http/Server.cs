@@ -22,6 +22,9 @@ public static class Server
 
     private const int ConnectionsMax = 16_384;
 
+    /// <summary>Of one request, taken from its socket before anybody reads it. By default it is 1 MB, times the callers.</summary>
+    private const int UnreadBytesMax = 128 * 1024;
+
     /// <summary>The web application, ready to start; it owns the loop and the store.</summary>
     /// <exception cref="StoreException">The folder cannot be used.</exception>
     /// <exception cref="ArgumentException">An address outside this machine without a key, or alarms to tell without a folder.</exception>
@@ -42,6 +45,7 @@ public static class Server
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.Limits.MaxRequestBodySize = BodyBytesMax;
+            kestrel.Limits.MaxRequestBufferSize = UnreadBytesMax;
             kestrel.Limits.MaxConcurrentConnections = ConnectionsMax;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
             kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(30);
