@@ -77,6 +77,24 @@ public sealed class BoardOrdersTests
     }
 
     [Fact]
+    public async Task A_change_made_while_a_renewal_has_the_line_down_is_in_force_right_after_it()
+    {
+        await using var hub = new HubRig();
+        var service = new ServiceSide(hub);
+        await using BoardRun board = new(hub, RetriesSoon);
+        board.Set("NANO_HANDSHAKE_MS", "4000");
+        board.PowerOn();
+        await service.AcknowledgedAsync(203, 0);
+        Assert.Equal(200, (await service.CallAsync("renewNow")).Status);
+        await HubRig.WaitAsync(() => hub.Server.ConnectionCount == 0, seconds: 20);
+        long version = await service.ChangeAsync("""{"heartbeat":{"intervalSeconds":1}}""");
+        Assert.DoesNotContain(board.Printed, line => line.Contains("renewed", StringComparison.Ordinal)); // nobody was told
+        board.Line("renewed (1)");
+        await service.AcknowledgedAsync(200, version);
+        Assert.Empty(board.Errors);
+    }
+
+    [Fact]
     public async Task Settings_renewal_diagnostics_and_reboot_are_had_by_method()
     {
         await using var hub = new HubRig();
