@@ -5,6 +5,7 @@
 //   network=wifi                   or "other": something else brings the network up
 //   hub.port=8883
 //   sntp.server1=pool.ntp.org      sntp.server2=time.windows.com; "none" = the clock is set by something else
+//   measurement.everySeconds=60    Measurement.cs; 0 = never
 //   settings.lifetimeSeconds=3600  and every other number of TokenSettings; settings.renewMode=clean, takeover or prewarm
 using Agent.Core;
 
@@ -22,6 +23,7 @@ namespace Agent.Board
             LedLightsLow = NamedValues.Find(text, '\n', "led.on") == "low";
             HasWifi = NamedValues.Find(text, '\n', "network") != "other";
             HubPort = NamedValues.FindNumber(text, '\n', "hub.port", 8883);
+            MeasurementSeconds = NamedValues.FindNumber(text, '\n', "measurement.everyseconds", 0);
             SntpServer1 = Text("sntp.server1", "pool.ntp.org");
             SntpServer2 = Text("sntp.server2", "time.windows.com");
         }
@@ -35,6 +37,9 @@ namespace Agent.Board
         public bool HasWifi { get; }
 
         public int HubPort { get; }
+
+        /// <summary>Seconds between two measurements; 0 or less = none are made.</summary>
+        public int MeasurementSeconds { get; }
 
         /// <summary>"none" = the clock is set by something else.</summary>
         public string SntpServer1 { get; }

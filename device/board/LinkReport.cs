@@ -1,7 +1,7 @@
 // What the library's threads tell the supervisor. Handlers may do next to nothing (facts/nanoframework.md section 6: short, and
 // never Connect in one), so each puts one report into a fixed ring and wakes the supervisor. The ring is bounded in number and in
 // bytes: a twin is up to 32 KB and comes whole, so one of that size is the most that may wait. A message that finds no
-// room is dropped and counted (the twin is read again within six hours); the report of an end always has its own place.
+// room is dropped and counted, and the agent is told to read its twin again; the report of an end always has its own place.
 // A report is an object, not a struct in the ring: the board's CLR keeps each struct of an array as an object of its own, so that
 // sixteen places would cost 1.5 KB of heap at rest (measured on the interpreter), empty ones included.
 using System.Threading;

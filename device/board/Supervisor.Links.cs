@@ -38,6 +38,7 @@ namespace Agent.Board
         private byte[] payloadInFlight;
         private bool publishedAgain;
         private bool isHeapDue;
+        private int droppedTold;
 
         private void NoteFigures(Now now)
         {
@@ -97,6 +98,12 @@ namespace Agent.Board
                 }
 
                 CarryOut(now);
+            }
+
+            if (reports.Dropped != droppedTold)
+            {
+                droppedTold = reports.Dropped;
+                agent.OnMessageDropped(now);
             }
         }
 

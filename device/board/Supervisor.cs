@@ -40,6 +40,7 @@ namespace Agent.Board
         private long joinAtMs;
         private long askTimeAtMs;
         private long provisionAtMs;
+        private long measureAtMs;
 
         public Supervisor()
         {
@@ -134,6 +135,7 @@ namespace Agent.Board
             agent.OnWake(now);
             CarryOut(now);
             TendLinks(clock.Read());
+            TendMeasurement(clock.Read());
             led.Show(session.State, session.LastReason);
         }
 
@@ -273,6 +275,22 @@ namespace Agent.Board
             return BitConverter.ToUInt32(hmac.Sign(identity.Key, start), 0);
         }
 
+        private void TendMeasurement(Now now)
+        {
+            if (configuration.MeasurementSeconds <= 0 || now.Ms < measureAtMs)
+            {
+                return;
+            }
+
+            measureAtMs = now.Ms + (configuration.MeasurementSeconds * 1000L);
+            JsonWriter json = new JsonWriter(new byte[Measurement.BytesMax]);
+            if (Measurement.Take(json, radio.SignalDbm(), HeapFigures.ManagedFreeBytes()) && json.IsWhole)
+            {
+                agent.Send(now, Measurement.Properties, json.Buffer, json.Length);
+                CarryOut(now);
+            }
+        }
+
         private void Wait(Now now)
         {
             long wakeMs = now.Ms + (timeKnown || !networkUp ? WaitMsMax : 500);
@@ -280,6 +298,7 @@ namespace Agent.Board
             {
                 wakeMs = Earlier(wakeMs, agent.NextWakeMs);
                 wakeMs = Earlier(wakeMs, retired == null ? Timers.Never : retiredAtMs);
+                wakeMs = Earlier(wakeMs, configuration.MeasurementSeconds > 0 ? measureAtMs : Timers.Never);
             }
 
             long waitMs = wakeMs - clock.Read().Ms;

@@ -72,7 +72,7 @@ namespace Agent.Core
             probe = PortProbe.NotMade;
             probeWaits = false;
             record.LatestUtcSeconds = now.UtcSeconds;
-            BeginTwin(now, isRenewal);
+            BeginTwin();
         }
 
         /// <summary>CONNACK with another code than 0. The driver has closed the link.</summary>

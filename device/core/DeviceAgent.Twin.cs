@@ -1,5 +1,21 @@
 // The agent's talk with its twin, and every message that leaves: one place where documents are written, in a fixed
 // order, each at the moment it is taken.
+//
+// While there is no link the hub keeps no notification of a change, and a renewal is a moment without a link. So every
+// connection is followed by a read, as the vendor's flow has it (facts/iothub.md section 7): subscribe, then GET. A read is
+// billed (facts/anchors.md part E, azure-iot-sdk-c #1213) and throttled hub-wide, so these reads come from a reserve of four
+// that gains one in five minutes: enough for each renewal of an hourly token, and a device whose link comes and goes every
+// second reads twelve times an hour. A change made in a gap is therefore in force at once as a rule, and after five minutes
+// at the latest. Reading $version alone would cost as much: there is no other request than the whole twin. A notification
+// that does not follow the last one asks at once: somebody is just changing settings.
+//
+//   state of the read   how it is known              leaves it by
+//   not wanted          none of the others           a connection or a dropped message: waits; a notification missed: wanted
+//   waits               twinReadWaits                a read in reserve, SUBACK in hand: wanted, and the reserve has one less
+//   wanted              keeper.NeedsTwin             SUBACK in hand, no request open: asked; before reports, after a method's answer
+//   asked               twinDeadlineMs, isTwinGet    200 and JSON: not wanted; anything else, or 30 s: refused; link ends: waits
+//   refused             twinRetryAtMs                30 to 60 s later, not the same for two devices: wanted
+//   not offered         mayUseTwin is false          the next connection (a hub of the basic tier has no twins)
 namespace Agent.Core
 {
     public sealed partial class DeviceAgent
@@ -13,7 +29,9 @@ namespace Agent.Core
         private int twinRequest;
         private long twinDeadlineMs = Never;
         private long twinRetryAtMs = Never;
-        private long twinReadMs = -1;
+        private bool twinReadWaits;
+        private int twinReadsLeft = TwinReadReserve;
+        private long twinRefilledMs;
         private bool summaryWaits;
         private bool isSummaryOpen;
         private long summaryNotBeforeMs;
@@ -28,6 +46,13 @@ namespace Agent.Core
                 isSubscribed = isGranted;
                 subscribeCloses = 0;
             }
+        }
+
+        /// <summary>A message was lost between the link and the agent: it may have been a change of the twin.</summary>
+        public void OnMessageDropped(Now now)
+        {
+            inboundMs = now.Ms;
+            twinReadWaits = true;
         }
 
         /// <summary>A message came on one of the subscribed topics.</summary>
@@ -174,8 +199,15 @@ namespace Agent.Core
                 return false;
             }
 
+            if (twinReadWaits && !keeper.NeedsTwin && MayReadTwin(now))
+            {
+                twinReadsLeft--;
+                keeper.NeedsTwin = true;
+            }
+
             if (keeper.NeedsTwin)
             {
+                twinReadWaits = false;
                 isTwinGet = true;
                 AskTwin(now);
                 Publish(ref output, now, 0, 0, HubTopics.TwinGet(twinRequest));
@@ -249,14 +281,13 @@ namespace Agent.Core
             }
             else if (isTwinGet)
             {
-                twinReadMs = now.Ms;
                 ApplyChange(now);
             }
         }
 
         private void AskAgainLater(Now now)
         {
-            twinRetryAtMs = now.Ms + TwinRetryMs;
+            twinRetryAtMs = now.Ms + TwinRetryMs + random.Next(TwinRetryMs);
             if (isTwinGet)
             {
                 keeper.NeedsTwin = true;
@@ -285,14 +316,29 @@ namespace Agent.Core
             }
         }
 
-        /// <summary>A new link: nothing of the old one's talk goes on.</summary>
-        private void BeginTwin(Now now, bool isRenewal)
+        private bool MayReadTwin(Now now)
+        {
+            while (twinReadsLeft < TwinReadReserve && now.Ms - twinRefilledMs >= TwinReadEveryMs)
+            {
+                twinReadsLeft++;
+                twinRefilledMs += TwinReadEveryMs;
+            }
+
+            if (twinReadsLeft == TwinReadReserve)
+            {
+                twinRefilledMs = now.Ms;
+            }
+
+            return twinReadsLeft > 0;
+        }
+
+        /// <summary>A new link: nothing of the old one's talk goes on, and the twin may have changed meanwhile.</summary>
+        private void BeginTwin()
         {
             mayUseTwin = subscribeCloses < SubscribeClosesMax; // a hub without twins closes then (iothub.md section 1.7)
             isSubscribed = false;
             subscribeWaits = mayUseTwin;
-            bool isOld = twinReadMs < 0 || now.Ms - twinReadMs >= TwinKeptMs;
-            keeper.NeedsTwin = keeper.NeedsTwin || !isRenewal || isOld;
+            twinReadWaits = true;
         }
 
         private void EndTwin()
@@ -300,11 +346,11 @@ namespace Agent.Core
             if (twinDeadlineMs != Never)
             {
                 twinDeadlineMs = Never;
-                keeper.NeedsTwin = keeper.NeedsTwin || isTwinGet;
                 keeper.NeedsReport = keeper.NeedsReport || (!isTwinGet && !isSummaryOpen);
                 summaryWaits = summaryWaits || (!isTwinGet && isSummaryOpen);
             }
 
+            keeper.NeedsTwin = false; // the next connection reads it, from the reserve: a link that breaks at every answer ends there
             twinRetryAtMs = Never;
             isSubscribed = false;
             subscribeWaits = false;

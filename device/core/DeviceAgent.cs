@@ -5,18 +5,18 @@
 // them in a fixed order and writes the one document that is due into the one buffer. So there is never more than one
 // document in memory, however many are due, and what became stale meanwhile is never sent. One request to the twin is
 // open at a time, one message of QoS 1 is in flight at a time.
-// After a connection: subscribe, then heartbeat and messages, then the twin when it is needed: at a start, after an
-// outage, when a change was missed, and every six hours. Not at every renewal: each read of a twin is billed
-// (facts/anchors.md part E, azure-iot-sdk-c #1213), and a change made in the very moment of a renewal comes with the
-// next one or within six hours.
+// After a connection: subscribe, then heartbeat and messages, then the twin (DeviceAgent.Twin.cs).
 
 namespace Agent.Core
 {
     /// <summary>One device's agent. After every event take the outputs until there are none.</summary>
     public sealed partial class DeviceAgent
     {
-        /// <summary>Milliseconds after which the twin is read again at a renewal.</summary>
-        public const long TwinKeptMs = 6 * 3600 * 1000;
+        /// <summary>Reads of the twin after connections that may follow each other at once.</summary>
+        public const int TwinReadReserve = 4;
+
+        /// <summary>Milliseconds in which the reserve gains one read.</summary>
+        public const int TwinReadEveryMs = 300000;
 
         /// <summary>Milliseconds the hub has to answer a twin request.</summary>
         public const int TwinTimeoutMs = 30000;
@@ -47,6 +47,7 @@ namespace Agent.Core
         private readonly Session session;
         private readonly JsonWriter json;
         private readonly byte[] buffer;
+        private readonly SeededRandom random;
         private readonly Evidence seen = new Evidence();
 
         private int droppedBefore;
@@ -68,7 +69,8 @@ namespace Agent.Core
             record.Boots = record.Boots + 1;
             box = new BlackBox(options.BlackBoxStorage ?? new RamStorage(2, 520), record.Boots, record.ClearedUpTo);
             outbox = new Outbox(options.QueueStorage, options.QueueMemoryBytes);
-            session = new Session(keeper.InForce, options.Random, record.NextSequence);
+            random = options.Random;
+            session = new Session(keeper.InForce, random, record.NextSequence);
             session.CanPrewarm = options.CanPrewarm;
             buffer = new byte[options.BufferBytes];
             json = new JsonWriter(buffer);
@@ -107,6 +109,7 @@ namespace Agent.Core
                 bool mayAsk = session.State == SessionState.Connected && isSubscribed
                     && twinDeadlineMs == Never && twinRetryAtMs == Never;
                 next = Earlier(next, summaryWaits && mayAsk ? summaryNotBeforeMs : Never);
+                next = Earlier(next, twinReadWaits && mayAsk && twinReadsLeft == 0 ? twinRefilledMs + TwinReadEveryMs : Never);
                 next = Earlier(next, twinRetryAtMs);
                 next = Earlier(next, offlineSinceMs >= 0 && keeper.State == SettingsState.OnProbation
                     ? offlineSinceMs + SettingsKeeper.ProbationOfflineMs

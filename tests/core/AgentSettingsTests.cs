@@ -216,12 +216,100 @@ public sealed class AgentSettingsTests
         AgentRig rig = new AgentRig(Build.Settings(heartbeat: 0, backoffMax: 2)).Start();
         for (int i = 0; i < 3_000; i++)
         {
-            rig.Twin = TwinFuzz.Document(random).Replace("\"$version\":4", $"\"$version\":{i + 10}");
+            long version = Math.Max(i + 10, rig.Agent.Settings.Version + 1); // a document may have claimed any
+            rig.Twin = TwinFuzz.Document(random).Replace("\"$version\":4", $"\"$version\":{version}");
             int asked = rig.Reports.Count + Gets(rig);
-            rig.Patch(i + 10, "{}").RunFor(40_000);
+            rig.Patch(version, "{}").RunFor(70_000); // what was refused is asked again after 30 to 60 s
             Assert.True(rig.Reports.Count + Gets(rig) > asked);
             Assert.True(new TokenSettingsDraft(rig.Agent.Session.Settings).TryBuild(out _, out _));
         }
+    }
+
+    [Theory]
+    [InlineData(RenewMode.Clean)]
+    [InlineData(RenewMode.Takeover)]
+    [InlineData(RenewMode.Prewarm)]
+    public void A_change_made_in_the_gap_of_a_renewal_is_in_force_at_once(RenewMode mode)
+    {
+        AgentRig rig = new AgentRig(Build.Settings(heartbeat: 0, mode: mode)).Start();
+        Action<AgentOutput> accept = rig.OnConnect;
+        rig.OnConnect = output =>
+        {
+            rig.Twin = "{\"desired\":{\"agent\":{\"heartbeat\":{\"intervalSeconds\":33}},\"$version\":2},\"reported\":{}}";
+            accept(output); // and no notification: nobody was there to be told
+        };
+        while (rig.Agent.Session.Renewals == 0)
+        {
+            rig.RunFor(60_000);
+        }
+
+        Assert.Equal(33, rig.Agent.Session.Settings.HeartbeatIntervalSeconds);
+    }
+
+    [Fact]
+    public void Renewals_one_after_the_other_read_the_twin_from_a_reserve_and_a_change_waits_five_minutes_at_most()
+    {
+        AgentRig rig = new AgentRig(Build.Settings(lifetime: 10, percent: 10, spread: 0, heartbeat: 0)).Start();
+        rig.RunFor(3_600_000);
+        Assert.True(rig.Agent.Session.Renewals > 1_000);
+        Assert.InRange(Gets(rig), 15, 1 + DeviceAgent.TwinReadReserve + 12);
+        rig.Twin = "{\"desired\":{\"agent\":{\"heartbeat\":{\"intervalSeconds\":33}},\"$version\":2},\"reported\":{}}";
+        rig.RunFor(DeviceAgent.TwinReadEveryMs + 5_000);
+        Assert.Equal(33, rig.Agent.Session.Settings.HeartbeatIntervalSeconds);
+    }
+
+    [Fact]
+    public void A_link_that_breaks_before_every_answer_does_not_make_the_agent_ask_without_end()
+    {
+        AgentRig rig = new AgentRig(Build.Settings(heartbeat: 0, backoffMax: 1)).Start();
+        rig.OnPublish = message =>
+        {
+            if (message.Topic.Contains("/twin/GET/"))
+            {
+                rig.Lose(LinkEnd.Closed);
+            }
+            else
+            {
+                rig.AcknowledgeAndAnswer(message);
+            }
+        };
+        for (int i = 0; i < 360; i++)
+        {
+            rig.Lose(LinkEnd.Reset).RunFor(10_000);
+        }
+
+        Assert.InRange(Gets(rig), 12, 1 + DeviceAgent.TwinReadReserve + 12);
+    }
+
+    [Fact]
+    public void A_throttled_read_is_made_again_later_and_not_by_everybody_at_the_same_moment()
+    {
+        long[] again = [.. Enumerable.Range(1, 8).Select(seed => MomentOfSecondRead((uint)seed)).Distinct()];
+        Assert.InRange(again.Length, 4, 8);
+        Assert.All(again, ms => Assert.InRange(ms, 30_000, 61_000));
+    }
+
+    [Fact]
+    public void A_dropped_message_makes_the_agent_read_its_twin()
+    {
+        AgentRig rig = new AgentRig().Start();
+        int gets = Gets(rig);
+        rig.Do(agent => agent.OnMessageDropped(rig.Now)).RunFor(1_000);
+        Assert.Equal(gets + 1, Gets(rig));
+    }
+
+    private static long MomentOfSecondRead(uint seed)
+    {
+        AgentRig rig = new(seed: seed);
+        rig.OnPublish = message =>
+        {
+            if (message.Topic.Contains("/twin/GET/"))
+            {
+                rig.Tell($"$iothub/twin/res/429/?{message.Topic[message.Topic.IndexOf("$rid=")..]}", "");
+            }
+        };
+        rig.Start().RunFor(61_000);
+        return long.Parse(rig.Orders.Where(order => order.Contains("/twin/GET/")).ElementAt(1).Split(' ')[0]);
     }
 
     private static int Gets(AgentRig rig) => rig.Orders.Count(order => order.Contains("/twin/GET/"));

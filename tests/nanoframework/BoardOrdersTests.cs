@@ -77,6 +77,42 @@ public sealed class BoardOrdersTests
     }
 
     [Fact]
+    public async Task A_change_made_while_a_renewal_has_the_line_down_is_in_force_right_after_it()
+    {
+        await using var hub = new HubRig();
+        var service = new ServiceSide(hub);
+        await using BoardRun board = new(hub, RetriesSoon);
+        board.Set("NANO_HANDSHAKE_MS", "4000");
+        board.PowerOn();
+        await service.AcknowledgedAsync(203, 0);
+        Assert.Equal(200, (await service.CallAsync("renewNow")).Status);
+        await HubRig.WaitAsync(() => hub.Server.ConnectionCount == 0, seconds: 20);
+        long version = await service.ChangeAsync("""{"heartbeat":{"intervalSeconds":1}}""");
+        Assert.DoesNotContain(board.Printed, line => line.Contains("renewed", StringComparison.Ordinal)); // nobody was told
+        board.Line("renewed (1)");
+        await service.AcknowledgedAsync(200, version);
+        Assert.Empty(board.Errors);
+    }
+
+    [Fact]
+    public async Task Measurements_reach_the_hub_and_none_are_made_unless_asked_for()
+    {
+        await using var hub = new HubRig();
+        await using BoardRun board = new BoardRun(hub, "measurement.everySeconds=1\n").PowerOn();
+        await HubRig.WaitAsync(() => Measured(hub).Count >= 3, seconds: 40);
+        JsonElement body = JsonDocument.Parse(Measured(hub)[2].GetProperty("body").GetBytesFromBase64()).RootElement;
+        Assert.InRange(body.GetProperty("freeBytes").GetInt32(), 1, 128 * 1024);
+        board.CutPower();
+        int before = Measured(hub).Count;
+        board.Write("board.txt", board.Read("board.txt").Replace("measurement", "#", StringComparison.Ordinal));
+        board.PowerOn();
+        board.Line("connected");
+        board.Line("heartbeat");
+        Assert.InRange(Measured(hub).Count, before, before + 4); // what waited at the power cut may come once more, or not at all
+        Assert.Empty(board.Errors);
+    }
+
+    [Fact]
     public async Task Settings_renewal_diagnostics_and_reboot_are_had_by_method()
     {
         await using var hub = new HubRig();
@@ -104,6 +140,14 @@ public sealed class BoardOrdersTests
         board.Line("connected");
         Assert.Equal(["reboot"], await TextsAsync(service)); // what was cleared stays cleared
         Assert.Empty(board.Errors);
+    }
+
+    private static List<JsonElement> Measured(HubRig hub)
+    {
+        using MemoryStream text = new();
+        hub.Server.Telemetry.WriteJson(text);
+        return [.. JsonDocument.Parse(text.ToArray()).RootElement.EnumerateArray().Where(message =>
+            message.GetProperty("properties").TryGetProperty("type", out JsonElement type) && type.GetString() == "measurement")];
     }
 
     /// <summary>Every entry, newest first, a page at a time as the board's small buffer allows.</summary>
