@@ -48,6 +48,12 @@ public sealed class Doorkeeper(ServiceOptions options, TimeProvider time)
             context.Response.Headers.RetryAfter = "1";
         }
 
+        if (status == StatusCodes.Status429TooManyRequests)
+        {
+            // Otherwise one connection could put thousands of questions, each worth an answer that nobody reads.
+            context.Response.Headers.Connection = "close";
+        }
+
         await Answers.LineAsync(context, status, why);
     }
 

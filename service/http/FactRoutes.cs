@@ -55,22 +55,24 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door, ServiceMetrics? 
             return;
         }
 
+        using var body = new Body(door);
+        if (!await ReceiveAsync(context, body))
+        {
+            return;
+        }
+
+        // Not before: a reading has room for a large batch, and thousands of callers may be half-way through their bodies.
         if (!spare.TryTake(out Reading? reading))
         {
             reading = new Reading();
         }
 
-        var body = new Body(door);
         try
         {
-            if (await ReceiveAsync(context, body))
-            {
-                await TakeBodyAsync(context, body.Bytes, reading, read);
-            }
+            await TakeBodyAsync(context, body.Join(), reading, read);
         }
         finally
         {
-            body.Dispose();
             reading.Outcome.Clear();
             if (spare.Count < SpareMax)
             {
@@ -169,56 +171,85 @@ public sealed class FactRoutes(CheckLoop loop, Doorkeeper door, ServiceMetrics? 
     /// </summary>
     private sealed class Body(Doorkeeper door) : IDisposable
     {
-        private const int StartBytes = 16 * 1024;
+        // One size for all parts: a pool that has none of a size gives a larger one.
+        private const int PartBytes = 16 * 1024;
 
-        // The shared pool keeps 32 arrays of each size for each processor: a quarter of a gigabyte after one bad hour.
-        private static readonly ArrayPool<byte> Pool = ArrayPool<byte>.Create(Server.BodyBytesMax, maxArraysPerBucket: 8);
+        // The shared pool keeps 32 arrays of each size for each processor, a quarter of a gigabyte after one bad hour; these keep what may
+        // be in flight anyway, and a whole for each of the few bodies that are read at one moment.
+        private static readonly ArrayPool<byte> Parts = ArrayPool<byte>.Create(PartBytes, maxArraysPerBucket: 4096);
+        private static readonly ArrayPool<byte> Wholes = ArrayPool<byte>.Create(Server.BodyBytesMax, maxArraysPerBucket: 4);
 
-        private byte[] bytes = [];
-        private int reserved;
+        private readonly List<byte[]> parts = [];
+        private byte[] whole = [];
+        private int capacity;
 
         public int Length { get; private set; }
 
-        public ReadOnlyMemory<byte> Bytes => bytes.AsMemory(0, Length);
-
-        public bool TryAdd(in ReadOnlySequence<byte> part)
+        /// <summary>The body in one piece, which most have come in.</summary>
+        public ReadOnlyMemory<byte> Join()
         {
-            int length = Length + (int)part.Length;
-            if (length > bytes.Length && !TryGrow(Math.Max(StartBytes, Math.Max(length, Math.Min(Length * 2, Server.BodyBytesMax)))))
+            if (parts.Count <= 1)
             {
-                return false;
+                return parts.Count == 0 ? default : parts[0].AsMemory(0, Length);
             }
 
-            part.CopyTo(bytes.AsSpan(Length));
-            Length = length;
+            whole = Wholes.Rent(Length);
+            int at = 0;
+            foreach (byte[] part in parts)
+            {
+                int count = Math.Min(part.Length, Length - at);
+                part.AsSpan(0, count).CopyTo(whole.AsSpan(at));
+                at += count;
+            }
+
+            return whole.AsMemory(0, Length);
+        }
+
+        public bool TryAdd(in ReadOnlySequence<byte> more)
+        {
+            foreach (ReadOnlyMemory<byte> segment in more)
+            {
+                for (ReadOnlySpan<byte> rest = segment.Span; !rest.IsEmpty;)
+                {
+                    if (Length == capacity && !TryGrow())
+                    {
+                        return false;
+                    }
+
+                    Span<byte> room = parts[^1].AsSpan(Length % PartBytes);
+                    int count = Math.Min(room.Length, rest.Length);
+                    rest[..count].CopyTo(room);
+                    rest = rest[count..];
+                    Length += count;
+                }
+            }
+
             return true;
         }
 
         public void Dispose()
         {
-            door.Release(reserved);
-            if (bytes.Length > 0)
+            door.Release(capacity);
+            foreach (byte[] part in parts)
             {
-                Pool.Return(bytes);
+                Parts.Return(part);
+            }
+
+            if (whole.Length > 0)
+            {
+                Wholes.Return(whole);
             }
         }
 
-        private bool TryGrow(int capacity)
+        private bool TryGrow()
         {
-            if (!door.TryReserve(capacity - reserved))
+            if (!door.TryReserve(PartBytes))
             {
                 return false;
             }
 
-            reserved = capacity;
-            byte[] larger = Pool.Rent(capacity);
-            bytes.AsSpan(0, Length).CopyTo(larger);
-            if (bytes.Length > 0)
-            {
-                Pool.Return(bytes);
-            }
-
-            bytes = larger;
+            parts.Add(Parts.Rent(PartBytes));
+            capacity += PartBytes;
             return true;
         }
     }

@@ -18,16 +18,24 @@ internal sealed class HttpFlood(int port)
     ];
 
     private static readonly TimeSpan OpeningTime = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan ComingTimeMax = TimeSpan.FromMinutes(3);
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
 
     private readonly ConcurrentDictionary<(HttpWay Way, string Answer), long> answers = new();
+    private readonly TaskCompletionSource allCame = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long dialled;
     private long failed;
+    private int missing;
 
-    public async Task RunAsync(int callers, CancellationToken over)
+    /// <summary>Floods for so long after every caller has come once, which a busy machine takes its time for.</summary>
+    public async Task RunAsync(int callers, TimeSpan length)
     {
+        missing = callers;
+        using var over = new CancellationTokenSource();
         Task[] all = [.. Enumerable.Range(0, callers).Select(index => Task.Run(
-            () => ComeAgainAsync(index, OpeningTime * index / callers, over), CancellationToken.None))];
+            () => ComeAgainAsync(index, OpeningTime * index / callers, over.Token), CancellationToken.None))];
+        await Task.WhenAny(allCame.Task, Task.Delay(ComingTimeMax));
+        over.CancelAfter(length);
         await Task.WhenAll(all);
     }
 
@@ -45,9 +53,9 @@ internal sealed class HttpFlood(int port)
         try
         {
             await Task.Delay(first, over);
-            while (true)
+            for (bool isFirst = true; ; isFirst = false)
             {
-                await MisbehaveAsync(way, random, over);
+                await MisbehaveAsync(way, isFirst, random, over);
                 await Task.Delay(TimeSpan.FromMilliseconds(random.Next(5000, 10_000)), over);
             }
         }
@@ -57,7 +65,7 @@ internal sealed class HttpFlood(int port)
         }
     }
 
-    private async Task MisbehaveAsync(HttpWay way, Random random, CancellationToken over)
+    private async Task MisbehaveAsync(HttpWay way, bool isFirst, Random random, CancellationToken over)
     {
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
@@ -69,6 +77,13 @@ internal sealed class HttpFlood(int port)
         {
             Interlocked.Increment(ref failed);
             return;
+        }
+        finally
+        {
+            if (isFirst && Interlocked.Decrement(ref missing) == 0)
+            {
+                allCame.SetResult();
+            }
         }
 
         string answer = "-";

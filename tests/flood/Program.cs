@@ -19,9 +19,8 @@ if (args.Length != 4)
 if (args[0] == "http")
 {
     int[] limits = [.. args[1..].Select(arg => int.Parse(arg, CultureInfo.InvariantCulture))];
-    using var end = new CancellationTokenSource(TimeSpan.FromSeconds(limits[2]));
     var callers = new HttpFlood(limits[0]);
-    await callers.RunAsync(limits[1], end.Token);
+    await callers.RunAsync(limits[1], TimeSpan.FromSeconds(limits[2]));
     Console.WriteLine(callers.Report());
     return 0;
 }

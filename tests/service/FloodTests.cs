@@ -18,11 +18,14 @@ public sealed partial class FloodTests(ITestOutputHelper output) : IDisposable
 {
     private const string Key = "a key of more than sixteen characters";
     private const int Callers = 10_000;
-    private const int FloodSeconds = 24;
+    private const int FloodSeconds = 20;
+    private const int SecondsMax = 300;
     private const int Devices = 100;
 
-    // Ten thousand connections at a few kilobytes, the bodies in flight, and what the runtime needs to serve them.
+    // Ten thousand connections at a few kilobytes, what the runtime needs to serve them, and, where strangers are listened to, 128 KB
+    // unread of each body that pours, the 64 MiB of bodies in flight, and two thousand halves of requests.
     private const long MemoryBytesMax = 400L << 20;
+    private const long MemoryBytesMaxWithoutKey = 800L << 20;
 
     private readonly string folder = Directory.CreateTempSubdirectory("service-flood-").FullName;
 
@@ -43,7 +46,7 @@ public sealed partial class FloodTests(ITestOutputHelper output) : IDisposable
         await HubRig.WaitAsync(() => service.HasExited || service.Output.Contains('\n', StringComparison.Ordinal), 60);
         Assert.False(service.HasExited, service.Error);
         var address = new Uri(Address().Match(service.Output).Value);
-        using var client = new HttpClient { BaseAddress = address, Timeout = TimeSpan.FromSeconds(10) };
+        using var client = new HttpClient { BaseAddress = address, Timeout = TimeSpan.FromSeconds(30) };
         client.DefaultRequestHeaders.Add("x-agent-key", Key);
         var honest = new Honest(client);
         await honest.BeatAsync();
@@ -54,7 +57,7 @@ public sealed partial class FloodTests(ITestOutputHelper output) : IDisposable
         long peak = before;
         int overdue = 0;
         var watch = Stopwatch.StartNew();
-        while (!flood.HasExited && watch.Elapsed < TimeSpan.FromSeconds(FloodSeconds * 3))
+        while (!flood.HasExited && watch.Elapsed < TimeSpan.FromSeconds(SecondsMax))
         {
             await honest.BeatAsync();
             peak = Math.Max(peak, MemoryOf(service.Id));
@@ -74,7 +77,7 @@ public sealed partial class FloodTests(ITestOutputHelper output) : IDisposable
         JsonElement last = (await honest.TryAskAsync("/devices/honest-99"))!.Value;
         Assert.Equal(honest.Number, last.GetProperty("heartbeatNumber").GetUInt32());
         Assert.Equal(Devices, (await honest.TryAskAsync("/devices?limit=1"))!.Value.GetProperty("total").GetInt32());
-        Assert.InRange(peak - before, 0, MemoryBytesMax);
+        Assert.InRange(peak - before, 0, isKeyAsked ? MemoryBytesMax : MemoryBytesMaxWithoutKey);
         var answers = flood.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(' ')).ToArray();
         Assert.InRange(long.Parse(answers.Single(line => line[0] == "dialled")[1], CultureInfo.InvariantCulture), Callers, long.MaxValue);
         Assert.All(
@@ -120,7 +123,7 @@ public sealed partial class FloodTests(ITestOutputHelper output) : IDisposable
             Number++;
             string now = DateTimeOffset.UtcNow.ToString("yyyy-MM-dd'T'HH:mm:ss.fffffff'Z'", CultureInfo.InvariantCulture);
             string body = string.Join(",", Enumerable.Range(0, Devices)
-                .Select(device => HubMessages.Heartbeat($"honest-{device}", 0, seq: $"{Number}", interval: "10", renewal: null)))
+                .Select(device => HubMessages.Heartbeat($"honest-{device}", 0, seq: $"{Number}", interval: "30", renewal: null)))
                 .Replace(HubMessages.Moment(0), now, StringComparison.Ordinal);
             var watch = Stopwatch.StartNew();
             for (int attempt = 0; !await TrySendAsync(body); attempt++)
