@@ -6,17 +6,18 @@ using Agent.Wire;
 
 namespace Agent.Cli;
 
-/// <summary><c>bench wire</c> and the processes it starts of itself.</summary>
+/// <summary><c>bench wire</c>, <c>bench peers</c> and the processes they start of this program.</summary>
 public static class BenchCommands
 {
     /// <summary>The commands; those for its own processes are hidden.</summary>
-    public static IEnumerable<Command> Create(Option<bool> json) => [Wire(json), Peers(json), HubProcess(), FleetProcess(isPeer: false), FleetProcess(isPeer: true)];
+    public static IEnumerable<Command> Create(Option<bool> json) =>
+        [Wire(json), Peers(json), HubProcess(), FleetProcess(isPeer: false), FleetProcess(isPeer: true)];
 
     private static Command Wire(Option<bool> json)
     {
         Option<int> connections = Number("--connections", "Devices in all.", 1000, 1, 1_000_000);
         Option<int> rate = Number("--messages-per-second", "QoS 1 messages over all devices.", 10_000, 1, 1_000_000);
-        Option<int> seconds = Number("--seconds", "How long messages are sent: alone, then while a tenth of the devices renews.", 10, 1, 3600);
+        Option<int> seconds = Number("--seconds", "How long messages are sent: alone, then while a tenth renews.", 10, 1, 3600);
         Option<int> dials = Number("--dials", "Dials under way at once, in each fleet.", 32, 1, 500);
         Option<TlsEngine> tls = TlsOption.Create();
         var resume = new Option<bool>("--resume") { Description = "Resume TLS sessions instead of full handshakes." };

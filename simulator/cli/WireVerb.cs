@@ -79,7 +79,8 @@ public static class WireVerb
         RunResult result = ProgressBar.During(
             scenario.Title.Length > 0 ? scenario.Title : "on the wire",
             onProgress => WireRun.RunAsync(
-                scenario, target, shard, shardCount, options.Shard is not null, onProgress, options.OutDirectory, options.TlsEngine, ending.Token)
+                scenario, target, shard, shardCount, options.Shard is not null, onProgress, options.OutDirectory, options.TlsEngine,
+                ending.Token)
                 .GetAwaiter().GetResult());
         if (options.OutDirectory is not null)
         {

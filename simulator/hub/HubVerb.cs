@@ -156,8 +156,12 @@ public static class HubVerb
     private static async Task PrintAsync(
         HubServer hub, HubHttp? http, TlsEngine tls, bool isTemporary, TextWriter output, TextWriter error)
     {
-        await error.WriteLineAsync(
-            $"hub: MQTT over TLS on {hub.EndPoint}" + (tls == TlsEngine.Portable ? "" : $", TLS engine {tls.Name()}")).ConfigureAwait(false);
+        if (tls != TlsEngine.Portable)
+        {
+            await error.WriteLineAsync($"hub: TLS engine {tls.Name()}").ConfigureAwait(false);
+        }
+
+        await error.WriteLineAsync($"hub: MQTT over TLS on {hub.EndPoint}").ConfigureAwait(false);
         if (http is not null)
         {
             await error.WriteLineAsync($"hub: MQTT over WebSocket on wss://{http.Address.Authority}/$iothub/websocket")

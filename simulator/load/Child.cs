@@ -19,10 +19,16 @@ internal sealed class Child : IAsyncDisposable
 
     /// <summary>Starts it with these arguments of the command line and waits for its first answer.</summary>
     /// <exception cref="IOException">It ended instead; the text is what it said of why.</exception>
-    public static async Task<(Child Child, JsonObject Ready)> StartAsync(string name, params string[] arguments)
+    public static Task<(Child Child, JsonObject Ready)> StartAsync(string name, params string[] arguments)
     {
         (string program, string[] before) = OwnProgram();
-        var start = new ProcessStartInfo(program, [.. before, .. arguments])
+        return StartOtherAsync(name, program, [.. before, .. arguments]);
+    }
+
+    /// <summary>The same with another program that understands the orders.</summary>
+    public static async Task<(Child Child, JsonObject Ready)> StartOtherAsync(string name, string program, string[] arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

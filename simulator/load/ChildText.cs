@@ -8,7 +8,7 @@ namespace Agent.Load;
 // none outlives its parent.
 
 /// <summary>A child's half of the talk with the benchmark that started it.</summary>
-internal sealed class ChildText : IDisposable
+public sealed class ChildText : IDisposable
 {
     private const int WorldFailed = 3;
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
@@ -17,6 +17,7 @@ internal sealed class ChildText : IDisposable
     private readonly Lock gate = new();
     private volatile bool isOver;
 
+    /// <summary>Begins to listen to standard input.</summary>
     public ChildText()
     {
         new Thread(Listen) { IsBackground = true, Name = "orders" }.Start();
@@ -39,6 +40,7 @@ internal sealed class ChildText : IDisposable
         }
     }
 
+    /// <inheritdoc/>
     public void Dispose() => isOver = true;
 
     private void Listen()

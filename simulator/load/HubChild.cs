@@ -3,7 +3,7 @@ using Agent.Wire;
 
 namespace Agent.Load;
 
-/// <summary>A hub in a process of its own, for a benchmark: the same hub as <c>simulator hub</c>, with an identity for each device.</summary>
+/// <summary>A hub in a process of its own, for a benchmark: that of <c>simulator hub</c>, with an identity for each device.</summary>
 /// <remarks>Its folder is private to this user and goes with it; nothing in it need survive a power cut.</remarks>
 public static class HubChild
 {

@@ -51,10 +51,11 @@ public sealed record WireLimits(int Pairs, int PerPair, IReadOnlyList<string> No
                 + $"available: at most --connections {available / BytesPerPair[engine]}"));
         }
 
+        string free = availableBytes is { } bytes ? $"{bytes >> 20} MB available" : "how much is available is not known";
         var notes = new List<string>
         {
             $"open files: {openFilesMax} a process, {perProcess} of them for connections: {pairs} hub(s) and {pairs} fleet(s) of {perPair}",
-            $"memory: about {needed >> 20} MB needed, {(availableBytes is { } free ? $"{free >> 20} MB available" : "available not known")}",
+            $"memory: about {needed >> 20} MB needed, {free}",
         };
         if (ports is { } range)
         {

@@ -56,7 +56,8 @@ public static class WireLoad
     {
         List<double> baselines = [];
         MeasureBaseline(baselines);
-        LoadPairs pairs = await LoadPairs.StartAsync(options.Connections, limits.Pairs, options.Engine, options.Resume).ConfigureAwait(false);
+        LoadPairs pairs = await LoadPairs.StartAsync(options.Connections, limits.Pairs, options.Engine, options.Resume)
+            .ConfigureAwait(false);
         await using (pairs.ConfigureAwait(false))
         {
             string dials = Text(options.DialsAtOnce);

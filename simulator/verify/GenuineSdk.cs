@@ -91,6 +91,10 @@ public sealed record GenuineSdk(string Id, string Model, string Package, string 
         return Locate(real) ?? throw new MissingSdkException($"{Id}: the genuine SDK is missing: {Package}; get it with: {HowToGet}");
     }
 
+    /// <summary>The fleet of MQTTnet clients for <c>bench peers</c>; null where it is not built.</summary>
+    public static DriverCommand? FindMqttnetFleet() =>
+        RealFolder() is { } real ? FindDotnet(real, "mqttnetfleet", "MqttnetFleet.dll", "MQTTnet") : null;
+
     private static GenuineSdk Without(string id, string package) => new(id, id, package, "");
 
     private static DriverCommand? FindNode(string real)

@@ -1,3 +1,4 @@
+using Agent.Verify;
 using Agent.Wire;
 
 namespace Agent.Load.Peers;
@@ -10,9 +11,10 @@ public sealed record PeerOptions(int Connections = 500, double Seconds = 2, int 
 
 /// <summary><c>bench peers</c>: our hub beside mosquitto, our client engines beside mosquitto's, on the same work in one call.</summary>
 /// <remarks>
-/// Every pairing is warmed up and then they take turns, round after round, so that a neighbour's load falls on all of them. The first in the list is the load the servers
-/// are compared under: one client, three servers. Everything is over TLS 1.3 with full handshakes, a P-256 certificate, TCP_NODELAY.
-/// What is counted is processor time of each process, which a busy machine moves far less than wall time.
+/// Every pairing is warmed up and then they take turns, round after round, so that a neighbour's load falls on all of them. The
+/// client of the first is the load the servers are compared under: one client, three servers. Everything is over TLS 1.3 with full
+/// handshakes, a P-256 certificate and TCP_NODELAY. What is counted is processor time of each process, which a busy machine moves
+/// far less than wall time.
 /// </remarks>
 public static class PeerBench
 {
@@ -24,6 +26,9 @@ public static class PeerBench
 
     /// <inheritdoc cref="Native"/>
     public const string Mosquitto = "mosquitto";
+
+    /// <inheritdoc cref="Native"/>
+    public const string Mqttnet = "MQTTnet";
 
     private const double WarmUpShare = 0.4;
 
@@ -82,7 +87,8 @@ public static class PeerBench
             if (Find(load, server) is { } ours)
             {
                 yield return ($"{name}HubCpuPerConnectAgainstMosquitto", ours.ServerCpuMicrosPerConnect / peer.ServerCpuMicrosPerConnect);
-                yield return ($"{name}MessagesPerCpuSecondAgainstMosquitto", peer.ServerCpuMicrosPerMessage / ours.ServerCpuMicrosPerMessage);
+                yield return (
+                    $"{name}MessagesPerCpuSecondAgainstMosquitto", peer.ServerCpuMicrosPerMessage / ours.ServerCpuMicrosPerMessage);
                 yield return (
                     $"{name}BatchedMessagesPerCpuSecondAgainstMosquitto",
                     peer.ServerCpuMicrosPerBatchedMessage / ours.ServerCpuMicrosPerBatchedMessage);
@@ -99,11 +105,17 @@ public static class PeerBench
             onMissing("mosquitto is not installed (Debian package mosquitto): our own rows only");
         }
 
-        string[] servers = [.. hasMosquitto ? [Mosquitto] : Array.Empty<string>(), .. hasNative ? [Native] : Array.Empty<string>(), Portable];
-        foreach (string server in servers)
+        if (hasMosquitto)
         {
-            yield return (load, server);
+            yield return (load, Mosquitto);
         }
+
+        if (hasNative)
+        {
+            yield return (load, Native);
+        }
+
+        yield return (load, Portable);
 
         if (hasNative)
         {
@@ -119,6 +131,13 @@ public static class PeerBench
             onMissing("libmosquitto.so.1 is not installed (Debian package libmosquitto1): no rows with its client");
         }
 
-        onMissing("MQTTnet: not measured, its fleet is built with `dotnet build simulator/real/mqttnetfleet -p:GenuineSdk=true`");
+        if (hasMosquitto && GenuineSdk.FindMqttnetFleet() is not null)
+        {
+            yield return (Mqttnet, Mosquitto);
+        }
+        else
+        {
+            onMissing("MQTTnet: no row, its fleet is not built: dotnet build simulator/real/mqttnetfleet -c Release -p:GenuineSdk=true");
+        }
     }
 }

@@ -4,7 +4,7 @@ using Agent.Wire;
 
 namespace Agent.Load.Peers;
 
-/// <summary>A fleet of mosquitto's own client library in a process of its own; it takes the orders a <see cref="FleetChild"/> does.</summary>
+/// <summary>A fleet of mosquitto's own client library in a process; it takes the orders a <see cref="FleetChild"/> does.</summary>
 public static class PeerChild
 {
     /// <summary>Does what the parent says until it says end or is gone.</summary>

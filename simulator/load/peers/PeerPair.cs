@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Agent.Verify;
 
 namespace Agent.Load.Peers;
 
@@ -43,7 +44,7 @@ internal sealed class PeerPair : IAsyncDisposable
         };
         try
         {
-            (Child fleet, _) = await Child.StartAsync("fleet", [.. Arguments(client, broker, options.Connections)]).ConfigureAwait(false);
+            Child fleet = await StartFleetAsync(client, broker, options.Connections).ConfigureAwait(false);
             return new PeerPair(new PeerRow(client, server), broker, fleet, options);
         }
         catch
@@ -124,16 +125,23 @@ internal sealed class PeerPair : IAsyncDisposable
             after);
     }
 
-    private static IEnumerable<string> Arguments(string client, Broker broker, int count)
+    private static async Task<Child> StartFleetAsync(string client, Broker broker, int count)
     {
-        bool isPeer = client == PeerBench.Mosquitto;
-        string[] all =
+        string[] target =
         [
-            "bench", isPeer ? "peer-fleet" : "wire-fleet", "--port", Text(broker.Port), "--ca", broker.Authority, "--count", Text(count),
+            "--port", Text(broker.Port), "--ca", broker.Authority, "--count", Text(count),
+            .. broker.Devices is { } path ? ["--connection-strings", path] : Array.Empty<string>(),
         ];
-        string[] devices = broker.Devices is { } path ? ["--connection-strings", path] : [];
-        string[] engine = isPeer ? [] : ["--tls", client == PeerBench.Native ? "native" : "portable"];
-        return [.. all, .. devices, .. engine];
+        (Child fleet, _) = client switch
+        {
+            PeerBench.Mosquitto => await Child.StartAsync("fleet", ["bench", "peer-fleet", .. target]).ConfigureAwait(false),
+            PeerBench.Mqttnet when GenuineSdk.FindMqttnetFleet() is { } command => await Child.StartOtherAsync(
+                "fleet", command.Program, [.. command.Arguments, .. target]).ConfigureAwait(false),
+            _ => await Child.StartAsync(
+                "fleet", ["bench", "wire-fleet", .. target, "--tls", client == PeerBench.Native ? "native" : "portable"])
+                .ConfigureAwait(false),
+        };
+        return fleet;
     }
 
     private static string Text(double number) => number.ToString(CultureInfo.InvariantCulture);
