@@ -18,6 +18,17 @@ internal sealed partial class PlantedBuild
         namespace Agent.Planted { public static class Bugs { public static int On = -1; } }
         """;
 
+    // What a generator writes in a build proper: the call that asks the system for large pages, which a small world does without.
+    private const string Generated = """
+        namespace Agent.Service
+        {
+            public sealed unsafe partial class RowMemory
+            {
+                private static partial int Advise(void* address, nuint length, int advice) => 0;
+            }
+        }
+        """;
+
     private const string Usings = """
         global using System; global using System.Collections.Generic; global using System.IO; global using System.Linq;
         global using System.Threading; global using System.Threading.Tasks;
@@ -49,7 +60,7 @@ internal sealed partial class PlantedBuild
             .Select(path => CSharpSyntaxTree.ParseText(Plant(root, path), options, path));
         var compilation = CSharpCompilation.Create(
             "planted",
-            [.. trees, CSharpSyntaxTree.ParseText(Switch, options), CSharpSyntaxTree.ParseText(Usings, options)],
+            [.. trees, .. new[] { Switch, Generated, Usings }.Select(text => CSharpSyntaxTree.ParseText(text, options))],
             References(),
             new CSharpCompilationOptions(
                 OutputKind.DynamicallyLinkedLibrary, optimizationLevel: OptimizationLevel.Release, allowUnsafe: true));
