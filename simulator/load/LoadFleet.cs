@@ -6,6 +6,9 @@ namespace Agent.Load;
 /// <summary>The devices of one process: opens them at a pace, keeps them, has them send and renew.</summary>
 public sealed class LoadFleet
 {
+    // More at once than a hub admits strangers of one address would make it throw the oldest out.
+    private const int RenewingAtOnceMax = 64;
+
     private readonly LoadDevice[] devices;
     private readonly int[] moments;
     private readonly long startStamp = Stopwatch.GetTimestamp();
@@ -175,6 +178,7 @@ public sealed class LoadFleet
     {
         int failed = 0;
         var under = new List<Task>();
+        using var slots = new SemaphoreSlim(RenewingAtOnceMax);
         long begin = Stopwatch.GetTimestamp();
         for (int number = 0; number < count && !cancellation.IsCancellationRequested; number++)
         {
@@ -185,7 +189,13 @@ public sealed class LoadFleet
             }
 
             LoadDevice device = devices[(int)((long)number * devices.Length / count)];
-            under.Add(TryAsync(() => device.RenewAsync(cancellation), () => Interlocked.Increment(ref failed)));
+            await slots.WaitAsync(cancellation).ConfigureAwait(false);
+            under.Add(RenewOneAsync());
+            async Task RenewOneAsync()
+            {
+                await TryAsync(() => device.RenewAsync(cancellation), () => Interlocked.Increment(ref failed)).ConfigureAwait(false);
+                slots.Release();
+            }
         }
 
         await Task.WhenAll(under).ConfigureAwait(false);

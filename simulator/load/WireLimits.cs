@@ -61,7 +61,9 @@ public sealed record WireLimits(int Pairs, int PerPair, IReadOnlyList<string> No
         {
             int count = range.Last - range.First + 1;
             notes.Add($"ports: {count} a source address, to each hub's own port"
-                + (perPair > count ? "; more source addresses of 127.0.0.0/8 are taken" : ""));
+                + (perPair > LoadTarget.ConnectionsPerAddress
+                    ? $"; one address of 127.0.0.0/8 for each {LoadTarget.ConnectionsPerAddress} connections"
+                    : ""));
         }
 
         if (backlogMax is { } backlog)

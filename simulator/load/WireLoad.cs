@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json.Nodes;
@@ -32,16 +31,20 @@ public sealed record WireLoadOptions
 
 /// <summary><c>bench wire</c>: a fleet and a hub in processes of their own, by the ten thousand.</summary>
 /// <remarks>
-/// In order: a warm-up, whose connections go away again; all devices connect; everybody rests and memory is read after a full
-/// collection at both ends, against what it was after the warm-up; messages without anything else, for the processor time of a message;
+/// In order: a warm-up, whose connections go away again; all devices connect, in five legs with OpenSSL's own speed measured between
+/// them; all rests and memory is read after a full collection at both ends, against what it was after the warm-up; messages without
+/// anything else, for the processor time of a message;
 /// messages while a tenth of the fleet renews, for the latencies. A message's latency runs from when it was handed to the engine;
 /// how late the generator itself was is told beside it, and both together are <c>ackFromScheduleP99Ms</c>.
 /// Processor time of the ramp is that of hubs and fleets, CONNECT with its token and the hub's record included.
 /// </remarks>
 public static class WireLoad
 {
+    /// <summary>Parts of the ramp.</summary>
+    internal const int Legs = 5;
+
     private const int WarmUps = 2000;
-    private const double BaselineSeconds = 0.5;
+    private const double BaselineSeconds = 0.3;
     private const int RenewingPart = 10;
 
     /// <summary>Runs it.</summary>
@@ -66,15 +69,12 @@ public static class WireLoad
             JsonObject[] hubsBefore = await pairs.AskHubsAsync("settle").ConfigureAwait(false);
             JsonObject[] fleetsBefore = await pairs.AskFleetsAsync((_, _) => "settle").ConfigureAwait(false);
 
-            long begin = Stopwatch.GetTimestamp();
-            JsonObject[] ramp = await pairs.AskFleetsAsync(
-                (_, count) => $"connect 0 {count} {dials}", done => onProgress(0.1 + (0.5 * done / options.Connections)))
-                .ConfigureAwait(false);
-            double rampSeconds = Stopwatch.GetElapsedTime(begin).TotalSeconds;
-            JsonObject[] hubsAfter = await pairs.AskHubsAsync("mark").ConfigureAwait(false);
-            double hubRampMicros = LoadPairs.Sum(hubsAfter, "cpuMicros") - LoadPairs.Sum(hubsBefore, "cpuMicros");
-            double fleetRampMicros = LoadPairs.Sum(ramp, "cpuMicros") - LoadPairs.Sum(fleetsBefore, "cpuMicros");
-            MeasureBaseline(baselines);
+            var ramp = new Ramp();
+            for (int leg = 0; leg < Legs; leg++)
+            {
+                await ramp.ClimbAsync(pairs, leg, dials, done => onProgress(0.1 + (0.5 * (leg + done) / Legs))).ConfigureAwait(false);
+                MeasureBaseline(baselines);
+            }
 
             JsonObject[] hubsIdle = await pairs.AskHubsAsync("settle").ConfigureAwait(false);
             JsonObject[] fleetsIdle = await pairs.AskFleetsAsync((_, _) => "settle").ConfigureAwait(false);
@@ -91,14 +91,13 @@ public static class WireLoad
             double connected = LoadPairs.Sum(hubsEnd, "connected");
             double failed = Math.Max(
                 options.Connections - connected,
-                LoadPairs.SumOf(ramp, "failed") + LoadPairs.SumOf(busy.Fleets, "failed") + LoadPairs.Sum(busy.Fleets, "lost"));
-            double perHandshake = (hubRampMicros + fleetRampMicros) / options.Connections;
+                ramp.Failed + LoadPairs.SumOf(busy.Fleets, "failed") + LoadPairs.Sum(busy.Fleets, "lost"));
             List<(string, double)> figures =
             [
                 ("connections", options.Connections),
                 ("connected", connected),
                 ("failed", failed),
-                ("connectsPerSecond", Round(options.Connections / rampSeconds)),
+                ("connectsPerSecond", Round(options.Connections / ramp.Seconds)),
                 ("hubBytesPerConnection", PerConnection(hubsIdle, hubsBefore, options.Connections)),
                 ("fleetBytesPerConnection", PerConnection(fleetsIdle, fleetsBefore, options.Connections)),
                 ("messagesPerSecond", Round(busy.Messages / options.Seconds)),
@@ -108,9 +107,9 @@ public static class WireLoad
                 ("fleetCpuMicrosPerMessage", Round(calm.FleetMicros / calm.Messages)),
                 ("generatorLagP99Ms", busy.Lag.PercentileMs(0.99)),
                 ("pairs", limits.Pairs),
-                ("hubCpuMicrosPerConnect", Round(hubRampMicros / options.Connections)),
-                ("fleetCpuMicrosPerConnect", Round(fleetRampMicros / options.Connections)),
-                ("connectsPerCpuSecond", Round(1e6 / perHandshake)),
+                ("hubCpuMicrosPerConnect", Round(ramp.HubMicros / options.Connections)),
+                ("fleetCpuMicrosPerConnect", Round(ramp.FleetMicros / options.Connections)),
+                ("connectsPerCpuSecond", Round(1e6 * options.Connections / (ramp.HubMicros + ramp.FleetMicros))),
                 ("calmAckP99Ms", calm.Acknowledged.PercentileMs(0.99)),
                 ("ackFromScheduleP99Ms", busy.Acknowledged.PercentileMs(0.99) + busy.Lag.PercentileMs(0.99)),
                 ("renewals", busy.Renewals),
@@ -122,9 +121,12 @@ public static class WireLoad
             ];
             if (baselines.Count > 0)
             {
-                double baseline = baselines.Average();
-                figures.Add(("libsslHandshakesPerCpuSecond", Round(baseline)));
-                figures.Add(("shareOfLibssl", Math.Round(1e6 / perHandshake / baseline, 3)));
+                // Each leg beside what was measured just before and just after it; the median, since a neighbour may spoil one.
+                double share = ramp.PerCpuSecond
+                    .Select((rate, leg) => rate / ((baselines[leg] + baselines[leg + 1]) / 2))
+                    .Order().ElementAt(Legs / 2);
+                figures.Add(("libsslHandshakesPerCpuSecond", Round(baselines.Average())));
+                figures.Add(("shareOfLibssl", Math.Round(share, 3)));
             }
 
             onProgress(1);

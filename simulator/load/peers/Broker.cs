@@ -21,6 +21,9 @@ internal abstract class Broker : IAsyncDisposable
     /// <summary>File of its devices' connection strings; null = it lets anybody in.</summary>
     public string? Devices { get; private init; }
 
+    /// <summary>Whether it gives memory back when told: otherwise what it holds is told from what it held at its start.</summary>
+    public bool GivesBack { get; private init; }
+
     /// <summary>What it has used so far.</summary>
     /// <param name="settle">After giving back what is only kept for later, where it can be told to.</param>
     public abstract Task<ProcessFigures> FiguresAsync(bool settle);
@@ -38,6 +41,7 @@ internal abstract class Broker : IAsyncDisposable
             Port = (int)ready["port"]!,
             Authority = (string)ready["ca"]!,
             Devices = (string)ready["devices"]!,
+            GivesBack = true,
         };
     }
 

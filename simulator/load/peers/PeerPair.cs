@@ -21,13 +21,15 @@ internal sealed class PeerPair : IAsyncDisposable
     private readonly Broker broker;
     private readonly Child fleet;
     private readonly PeerOptions options;
+    private readonly ProcessFigures serverAtStart;
 
-    private PeerPair(PeerRow row, Broker broker, Child fleet, PeerOptions options)
+    private PeerPair(PeerRow row, Broker broker, Child fleet, PeerOptions options, ProcessFigures serverAtStart)
     {
         this.row = row;
         this.broker = broker;
         this.fleet = fleet;
         this.options = options;
+        this.serverAtStart = serverAtStart;
     }
 
     /// <summary>What was measured so far.</summary>
@@ -45,7 +47,8 @@ internal sealed class PeerPair : IAsyncDisposable
         try
         {
             Child fleet = await StartFleetAsync(client, broker, options.Connections).ConfigureAwait(false);
-            return new PeerPair(new PeerRow(client, server), broker, fleet, options);
+            ProcessFigures atStart = await broker.FiguresAsync(settle: true).ConfigureAwait(false);
+            return new PeerPair(new PeerRow(client, server), broker, fleet, options, atStart);
         }
         catch
         {
@@ -93,7 +96,7 @@ internal sealed class PeerPair : IAsyncDisposable
             Connections = count,
             ConnectsPerSecond = count / seconds,
             ClientBytesPerConnection = ((long)idle["bytes"]! - (long)before["bytes"]!) / count,
-            ServerBytesPerConnection = (serverIdle.Bytes - serverBefore.Bytes) / count,
+            ServerBytesPerConnection = (serverIdle.Bytes - (broker.GivesBack ? serverBefore : serverAtStart).Bytes) / count,
             ClientCpuMicrosPerConnect = ((double)ramp["cpuMicros"]! - (double)before["cpuMicros"]!) / count,
             ServerCpuMicrosPerConnect = (serverAfter.CpuMicros - serverBefore.CpuMicros) / count,
             ClientCpuMicrosPerMessage = single.Client,
