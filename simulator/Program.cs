@@ -188,6 +188,10 @@ Command BenchCommand()
         Description = "Shards; 0 = one per processor.",
         DefaultValueFactory = _ => 0,
     };
+    var oneShard = new Option<bool>("--beside-one-shard")
+    {
+        Description = "Run the same with one shard afterwards and tell the ratio.",
+    };
     devices.Validators.Add(Between(devices, 1, ScenarioReader.MaxDevices));
     hours.Validators.Add(result =>
     {
@@ -197,9 +201,10 @@ Command BenchCommand()
         }
     });
     shards.Validators.Add(Between(shards, 0, 256));
-    var virtualTime = new Command("virtual", "A large fleet for a day in virtual time.") { devices, hours, shards };
+    var virtualTime = new Command("virtual", "A large fleet for a day in virtual time.") { devices, hours, shards, oneShard };
     virtualTime.SetAction(parsed => BenchVirtual.Run(
-        parsed.GetValue(devices), parsed.GetValue(hours), parsed.GetValue(shards), parsed.GetValue(jsonOption)));
+        parsed.GetValue(devices), parsed.GetValue(hours), parsed.GetValue(shards), parsed.GetValue(oneShard),
+        parsed.GetValue(jsonOption)));
     var bench = new Command("bench", "Benchmarks; --json gives the figures.") { virtualTime };
     foreach (Command one in BenchCommands.Create(jsonOption))
     {

@@ -147,6 +147,7 @@ public static class Runner
             EventHash = World.EventLog.Finish(scenario.Seed, sum),
             Shards = worlds.Length,
             Bytes = bytes,
+            Pending = (worlds.Sum(world => world.Pending.CountMax), worlds.Sum(world => world.Pending.Bytes)),
             Fleets = fleets,
             Detectors = detectors,
             Expectations = RunResult.Check(scenario, fleets, detectors),

@@ -127,6 +127,10 @@ public sealed class RunResult
     public required string EventHash { get; init; }
     public required int Shards { get; init; }
     public required long Bytes { get; init; }
+
+    /// <summary>Most events pending at any moment, each shard's own, and the bytes held for them; 0 on the wire.</summary>
+    public (long CountMax, long Bytes) Pending { get; init; }
+
     public required IReadOnlyList<FleetResult> Fleets { get; init; }
     public required IReadOnlyList<ExpectationResult> Expectations { get; init; }
 

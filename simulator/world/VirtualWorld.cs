@@ -121,6 +121,9 @@ public sealed partial class VirtualWorld : IHubLog
     /// <summary>Bytes of device state and pending events.</summary>
     public long Bytes => time.Bytes + ((long)devices.Length * (Unsafe.SizeOf<ClientState>() + IotHub.BytesPerDevice));
 
+    /// <summary>Most events pending at any moment, and the bytes held for them.</summary>
+    public (long CountMax, long Bytes) Pending => (time.CountMax, time.Bytes);
+
     /// <summary>What leaves the hub, when somebody wants it.</summary>
     public HubMonitor? Monitor => monitor;
 
