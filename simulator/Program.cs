@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using Agent.Cli;
 using Agent.Hub;
+using Agent.Input;
 using Agent.Report;
 using Agent.Verify;
 using Agent.World;

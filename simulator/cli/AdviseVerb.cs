@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using Agent.Detectors;
 using Agent.Fleet;
-using Agent.World;
+using Agent.Input;
 using Spectre.Console;
 using Command = System.CommandLine.Command;
 

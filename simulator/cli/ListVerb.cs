@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Agent.Fleet;
+using Agent.Input;
 using Agent.World;
 
 namespace Agent.Cli;

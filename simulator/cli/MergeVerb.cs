@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Agent.Input;
 using Agent.World;
 
 namespace Agent.Cli;

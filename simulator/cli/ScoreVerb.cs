@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Agent.Input;
 using Agent.Report;
 using Agent.World;
 using Command = System.CommandLine.Command;

@@ -1,6 +1,6 @@
 using System.CommandLine;
+using Agent.Input;
 using Agent.Wire;
-using Agent.World;
 
 namespace Agent.Cli;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Agent.Drive;
+using Agent.Input;
 using Agent.Report;
 using Agent.Wire;
 using Agent.World;

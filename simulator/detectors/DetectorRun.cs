@@ -1,4 +1,5 @@
 using Agent.Hub;
+using Agent.Input;
 using Agent.Service;
 using Agent.World;
 

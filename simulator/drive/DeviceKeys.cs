@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using Agent.Fleet;
 using Agent.Hub;
+using Agent.Input;
 using Agent.World;
 
 namespace Agent.Drive;

@@ -1,3 +1,4 @@
+using Agent.Input;
 using Agent.World;
 
 namespace Agent.Drive;

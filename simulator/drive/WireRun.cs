@@ -1,6 +1,7 @@
 using System.Net;
 using Agent.Events;
 using Agent.Hub;
+using Agent.Input;
 using Agent.Report;
 using Agent.Wire;
 using Agent.World;

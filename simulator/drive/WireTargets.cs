@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Agent.Hub;
+using Agent.Input;
 using Agent.Wire;
 using Agent.World;
 

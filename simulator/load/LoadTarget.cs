@@ -1,7 +1,7 @@
 using System.Net;
 using Agent.Hub;
+using Agent.Input;
 using Agent.Wire;
-using Agent.World;
 
 namespace Agent.Load;
 

@@ -8,7 +8,7 @@ public sealed class LogsRun
     private readonly List<LogSource> sources;
     private readonly List<BadLine> bad = [];
 
-    /// <exception cref="World.BadInputException">A source is not what it must be.</exception>
+    /// <exception cref="Input.BadInputException">A source is not what it must be.</exception>
     public LogsRun(LogsOptions options)
     {
         Options = options;

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Agent.World;
+using Agent.Input;
 
 namespace Agent.Logs;
 

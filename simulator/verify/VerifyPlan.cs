@@ -1,6 +1,6 @@
 using System.Globalization;
 using Agent.Fleet;
-using Agent.World;
+using Agent.Input;
 
 namespace Agent.Verify;
 

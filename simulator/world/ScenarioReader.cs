@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Agent.Fleet;
 using Agent.Hub;
+using Agent.Input;
 
 namespace Agent.World;
 

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Agent.Cli;
 using Agent.Drive;
 using Agent.Hub;
+using Agent.Input;
 using Agent.World;
 
 namespace Agent.Tests.Drive;

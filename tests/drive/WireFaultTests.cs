@@ -1,5 +1,6 @@
 using System.Text;
 using Agent.Drive;
+using Agent.Input;
 using Agent.World;
 
 namespace Agent.Tests.Drive;

@@ -1,6 +1,6 @@
 using System.Text;
 using Agent.Hub;
-using Agent.World;
+using Agent.Input;
 
 namespace Agent.Tests.Hub;
 

@@ -1,8 +1,8 @@
 using System.Net;
 using Agent.Hub;
+using Agent.Input;
 using Agent.Logs;
 using Agent.Tests.Hub;
-using Agent.World;
 
 namespace Agent.Tests.Logs;
 

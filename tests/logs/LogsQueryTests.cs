@@ -1,9 +1,9 @@
 using System.Text.Json;
 using Agent.Cli;
 using Agent.Hub;
+using Agent.Input;
 using Agent.Logs;
 using Agent.Tests.Hub;
-using Agent.World;
 
 namespace Agent.Tests.Logs;
 

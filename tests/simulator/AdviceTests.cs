@@ -1,7 +1,7 @@
 using Agent.Cli;
 using Agent.Detectors;
+using Agent.Input;
 using Agent.Tests.Hub;
-using Agent.World;
 
 namespace Agent.Tests.Simulator;
 

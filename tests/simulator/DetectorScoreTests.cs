@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Agent.Cli;
 using Agent.Detectors;
+using Agent.Input;
 using Agent.World;
 
 namespace Agent.Tests.Simulator;

@@ -1,4 +1,5 @@
 using System.Text;
+using Agent.Input;
 using Agent.World;
 
 namespace Agent.Tests.Simulator;

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Agent.Cli;
+using Agent.Input;
 using Agent.Verify;
-using Agent.World;
 
 namespace Agent.Tests.Verify;
 

@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text.Json;
-using Agent.World;
+using Agent.Input;
 
 namespace Agent.Hub;
 

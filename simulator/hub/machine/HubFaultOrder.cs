@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Agent.Core;
-using Agent.World;
+using Agent.Input;
 
 namespace Agent.Hub;
 

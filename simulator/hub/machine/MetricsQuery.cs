@@ -260,5 +260,5 @@ public sealed class MetricsQuery
     private static string Moment(long utcMs) =>
         DateTime.UnixEpoch.AddMilliseconds(utcMs).ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 
-    private static string Clip(string text) => Agent.World.JsonReading.Clip(text);
+    private static string Clip(string text) => Agent.Input.JsonReading.Clip(text);
 }

@@ -1,5 +1,5 @@
+using Agent.Input;
 using Agent.Wire;
-using Agent.World;
 
 namespace Agent.Hub;
 

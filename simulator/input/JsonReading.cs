@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 
-namespace Agent.World;
+namespace Agent.Input;
 
 // Reading a file a person wrote: unknown keys, wrong kinds and impossible values are refused, each with its JSON path. A
 // serializer would fill objects for us, but its messages speak of types and members, not of what the person may write.
@@ -124,7 +124,7 @@ internal sealed class JsonReading
     }
 
     /// <summary>A .NET TimeSpan text in ms; null when the key is absent.</summary>
-    public long? Duration(string key, long minMs = 0, long maxMs = VirtualTime.MaxMs)
+    public long? Duration(string key, long minMs, long maxMs)
     {
         if (!TryGet(key, out JsonElement value, out string path))
         {

@@ -1,4 +1,4 @@
-namespace Agent.World;
+namespace Agent.Input;
 
 /// <summary>
 /// Input a person gave us is wrong: one line that names the place, what is wrong and what is allowed. Programs end with
