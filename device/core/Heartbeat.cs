@@ -17,7 +17,7 @@ namespace Agent.Core
         /// <summary>The topic, property bag included; the payload is empty.</summary>
         /// <param name="deviceId">As registered.</param>
         /// <param name="sequence">Counts up by one; a repeat after a lost connection keeps its number.</param>
-        /// <param name="intervalSeconds">When to expect the next one.</param>
+        /// <param name="intervalSeconds">When to expect the next one; 0 = no more are coming.</param>
         /// <param name="renewalSeconds">Seconds to the next planned renewal.</param>
         public static string Topic(string deviceId, int sequence, int intervalSeconds, int renewalSeconds)
         {
@@ -27,7 +27,7 @@ namespace Agent.Core
         /// <summary>The same, with everything the device knows about its connection.</summary>
         /// <param name="deviceId">As registered.</param>
         /// <param name="sequence">Counts up by one; a repeat after a lost connection keeps its number.</param>
-        /// <param name="intervalSeconds">When to expect the next one.</param>
+        /// <param name="intervalSeconds">When to expect the next one; 0 = no more are coming.</param>
         /// <param name="renewalSeconds">Seconds to the next planned renewal.</param>
         /// <param name="gapMs">Milliseconds the next renewal is expected to take.</param>
         /// <param name="reason">Why the last outage began; None = there was none.</param>

@@ -97,7 +97,7 @@ namespace Agent.Core
         /// <summary>Connected and nothing in flight: an overdue heartbeat first, then a message, else wait for the heartbeat.</summary>
         private void SendNext(Now now)
         {
-            bool heartbeatIsDue = settings.HeartbeatIntervalSeconds > 0 && heartbeatDueMs <= now.Ms;
+            bool heartbeatIsDue = HasHeartbeatAhead() && heartbeatDueMs <= now.Ms;
             if (messageWaits && !heartbeatIsDue)
             {
                 messageWaits = false;

@@ -253,13 +253,13 @@ namespace Agent.Core
 
         /// <summary>
         /// Another interval: whoever watches goes by the one last told, so the next heartbeat is due at once and no other
-        /// message puts it off.
+        /// message puts it off. That none will follow (0) is told too: otherwise the last promise would be broken for ever.
         /// </summary>
         private void RestartHeartbeat(Now now)
         {
             timers.Stop(TimerId.Heartbeat);
             heartbeatDueMs = now.Ms;
-            intervalIsNews = settings.HeartbeatIntervalSeconds > 0;
+            intervalIsNews = true;
             if (State == SessionState.Connected && !IsInFlight())
             {
                 ArmHeartbeat(now);

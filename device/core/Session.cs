@@ -361,9 +361,14 @@ namespace Agent.Core
             Order(OutputKind.SendHeartbeat);
         }
 
+        private bool HasHeartbeatAhead()
+        {
+            return settings.HeartbeatIntervalSeconds > 0 || intervalIsNews;
+        }
+
         private void ArmHeartbeat(Now now)
         {
-            if (settings.HeartbeatIntervalSeconds > 0)
+            if (HasHeartbeatAhead())
             {
                 if (heartbeatDueMs < now.Ms)
                 {

@@ -118,7 +118,7 @@ namespace Agent.Core
         /// <summary>Seconds; MQTT keep-alive in CONNECT.</summary>
         public int KeepAliveSeconds => values[(int)Setting.KeepAliveSeconds];
 
-        /// <summary>Seconds between heartbeats; 0 = none.</summary>
+        /// <summary>Seconds between heartbeats; 0 = none, and the one that says so when heartbeats are turned off.</summary>
         public int HeartbeatIntervalSeconds => values[(int)Setting.HeartbeatIntervalSeconds];
 
         /// <summary>What is told about disconnects without being asked.</summary>

@@ -67,7 +67,7 @@ internal ref struct BeatProperties
     public readonly void AddTo(ReadOutcome outcome, ReadOnlySpan<byte> id, long atMs, int index)
     {
         if (!Type.Raw.SequenceEqual("heartbeat"u8)
-            || !IsWhole(Interval, "interval", 1, Hot.IntervalSecondsMax, index, outcome, out long interval))
+            || !IsWhole(Interval, "interval", 0, Hot.IntervalSecondsMax, index, outcome, out long interval))
         {
             outcome.Facts.Add(FactKind.SignOfLife, id, atMs);
             return;

@@ -64,19 +64,27 @@ public sealed partial class Checker
             return view;
         }
 
-        (long lateMs, bool isLateAllowance) = Judgement.Deadline(hot, cold, settings, 1);
-        (long silentMs, bool isSilentAllowance) = Judgement.Deadline(hot, cold, settings, settings.MissedBeforeSilent);
-        return view with
+        view = view with
         {
             LastHeartbeatMs = hot.BeatMs,
             HeartbeatNumber = hot.BeatNumber,
             IntervalSeconds = hot.IntervalSeconds,
             RenewalAtMs = hot.PlannedMs == 0 ? null : hot.PlannedMs,
+            DeviceReason = hot.DeviceReason,
+            LastGapSeconds = hot.LastGapSeconds,
+        };
+        if (!hot.HasBeatAhead)
+        {
+            return view;
+        }
+
+        (long lateMs, bool isLateAllowance) = Judgement.Deadline(hot, cold, settings, 1);
+        (long silentMs, bool isSilentAllowance) = Judgement.Deadline(hot, cold, settings, settings.MissedBeforeSilent);
+        return view with
+        {
             IsRenewalAllowedFor = IsOverdue(hot.Status) ? isSilentAllowance : isLateAllowance,
             LateAtMs = lateMs,
             SilentAtMs = silentMs,
-            DeviceReason = hot.DeviceReason,
-            LastGapSeconds = hot.LastGapSeconds,
         };
     }
 }

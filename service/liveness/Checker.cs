@@ -186,7 +186,7 @@ public sealed partial class Checker
         // Rounding moves a plan by a second. A new one counts at once only if it comes before the next look.
         long oldPlanMs = hot.PlannedMs;
         long planMs = fact.RenewalSeconds == Hot.NoRenewal ? 0 : fact.AtMs + (fact.RenewalSeconds * 1000L);
-        return !hot.HasBeat || fact.IntervalSeconds < hot.IntervalSeconds || fact.DeviceReason != hot.DeviceReason
+        return !hot.HasBeatAhead || fact.IntervalSeconds < hot.IntervalSeconds || fact.DeviceReason != hot.DeviceReason
             || planMs == 0 != (oldPlanMs == 0) || planMs + 1500 < oldPlanMs || fact.GapSeconds != hot.GapSeconds
             || (planMs > oldPlanMs + 1500 && planMs <= fact.AtMs + (fact.IntervalSeconds * 1000L) + settings.DeliverySlackMs);
     }

@@ -76,10 +76,13 @@ public struct Hot
     /// <summary>Whether a heartbeat was ever seen.</summary>
     public readonly bool HasBeat => beatLagMs != NoBeat;
 
+    /// <summary>Whether another heartbeat is promised: there was one, and it did not say that it was the last.</summary>
+    public readonly bool HasBeatAhead => HasBeat && IntervalSeconds > 0;
+
     /// <summary>Latest heartbeat; only where there is one.</summary>
     public readonly long BeatMs => SignMs - beatLagMs;
 
-    /// <summary>Seconds to the next heartbeat, as announced.</summary>
+    /// <summary>Seconds to the next heartbeat, as announced; 0 = no more are coming.</summary>
     public int IntervalSeconds
     {
         readonly get => (int)(intervalAndGap >> 12);

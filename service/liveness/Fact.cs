@@ -46,7 +46,7 @@ public struct Fact
     /// <summary>Number of a heartbeat.</summary>
     public uint Number;
 
-    /// <summary>Seconds to the next heartbeat, 1 to <see cref="Hot.IntervalSecondsMax"/>.</summary>
+    /// <summary>Seconds to the next heartbeat, 0 (no more are coming) to <see cref="Hot.IntervalSecondsMax"/>.</summary>
     public int IntervalSeconds;
 
     /// <summary>Seconds from this heartbeat to the reconnect planned for the next token, or <see cref="Hot.NoRenewal"/>.</summary>

@@ -19,8 +19,8 @@ public readonly record struct Verdict(Status Status, Cause Cause, long SinceMs, 
 /// <para>
 /// A device with heartbeats: the deadline comes from the interval it announced itself and runs from its last message of any kind.
 /// Its renewals are known beforehand, from its heartbeat or from its rhythm, and are allowed for. A disconnect event alone changes
-/// nothing: every token renewal is one. A device without heartbeats is as alive as the hub says, with patience: a moment that
-/// fits its rhythm is a renewal, and any other disconnect may still be a short one.
+/// nothing: every token renewal is one. A device without heartbeats, or whose last one said that no more are coming, is as alive
+/// as the hub says, with patience: a moment that fits its rhythm is a renewal, and any other disconnect may still be a short one.
 /// </para>
 /// </remarks>
 public static class Judgement
@@ -37,7 +37,7 @@ public static class Judgement
             return new Verdict(Status.Retired, Cause.Deleted, cold.LifeAt * 1000L, long.MaxValue);
         }
 
-        return hot.HasBeat ? OfHeartbeats(hot, cold, settings, nowMs)
+        return hot.HasBeatAhead ? OfHeartbeats(hot, cold, settings, nowMs)
             : cold.IsLinkKnown ? OfConnection(hot, cold, settings, nowMs)
             : new Verdict(Status.Unknown, Cause.None, hot.SignMs, long.MaxValue);
     }

@@ -67,6 +67,19 @@ public sealed class AgentSettingsTests
     }
 
     [Fact]
+    public void That_no_more_heartbeats_are_coming_is_told_once()
+    {
+        AgentRig rig = new AgentRig(Build.Settings(heartbeat: 20)).Start().RunFor(1_000);
+        rig.Change(2, "{\"heartbeat\":{\"intervalSeconds\":0}}").RunFor(1_000);
+        Assert.Contains("type=heartbeat&seq=2&interval=0", rig.Telemetry[^1].Topic);
+        int told = rig.Telemetry.Count;
+        rig.RunFor(3_600_000);
+        Assert.Equal(told, rig.Telemetry.Count);
+        rig.Change(3, "{\"heartbeat\":{\"intervalSeconds\":20}}").RunFor(1_000);
+        Assert.Contains("type=heartbeat&seq=3&interval=20", rig.Telemetry[^1].Topic);
+    }
+
+    [Fact]
     public void A_renewal_whose_token_was_made_before_the_change_proves_nothing_and_is_followed_by_one_that_does()
     {
         AgentRig rig = new AgentRig(Build.Settings(lifetime: 60, spread: 0, mode: RenewMode.Takeover)).Start();

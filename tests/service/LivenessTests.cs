@@ -90,6 +90,18 @@ public sealed class LivenessTests
     }
 
     [Fact]
+    public void A_device_whose_heartbeats_were_turned_off_is_judged_by_its_connection_until_they_come_again()
+    {
+        Told told = new Told().Connection("a", T0, 1, connected: true).Heartbeat("a", T0).Heartbeat("a", T0 + 30_000, 2, interval: 0);
+
+        Assert.Equal(Status.Online, told.StatusAt("a", T0 + 86_400_000));
+        Assert.Null(told.View("a", T0 + 86_400_000).SilentAtMs);
+        Assert.Equal(Status.Late, told.Connection("a", T0 + 86_500_000, 2, connected: false).StatusAt("a", T0 + 86_500_000));
+        told.Connection("a", T0 + 86_510_000, 3, connected: true).Heartbeat("a", T0 + 86_511_000, 3);
+        Assert.Equal(Status.Silent, told.StatusAt("a", T0 + 86_511_000 + 131_000));
+    }
+
+    [Fact]
     public void A_disconnect_is_told_but_alone_is_no_alarm()
     {
         DeviceView view = new Told().Heartbeat("a", T0).Connection("a", T0 + 1000, 1, connected: false).View("a", T0 + 2000);
