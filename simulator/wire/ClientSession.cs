@@ -76,27 +76,6 @@ public sealed class ClientSession : Session
         return AfterSend(sent, overflow, write);
     }
 
-    /// <summary>Sends a message.</summary>
-    /// <param name="topic">UTF-8, 1 to 65535 bytes, no wildcards.</param>
-    /// <param name="payload">Any bytes.</param>
-    /// <param name="qos">0 or 1.</param>
-    /// <param name="packetId">1 to 65535 with QoS 1, 0 with QoS 0.</param>
-    /// <param name="dup">A repeat; only with QoS 1.</param>
-    /// <param name="retain">The retain flag.</param>
-    /// <returns>False when the session has ended, or ends now because the server reads too slowly.</returns>
-    public bool SendPublish(
-        ReadOnlySpan<byte> topic, ReadOnlySpan<byte> payload, byte qos, ushort packetId, bool dup = false,
-        bool retain = false) =>
-        SendPacket(new PublishPacket
-        {
-            Topic = topic,
-            Payload = payload,
-            Qos = qos,
-            PacketId = packetId,
-            Dup = dup,
-            Retain = retain,
-        });
-
     /// <summary>Asks for topics.</summary>
     /// <returns>False when the session has ended.</returns>
     public bool SendSubscribe(ushort packetId, params ReadOnlySpan<TopicFilter> filters)
@@ -126,10 +105,6 @@ public sealed class ClientSession : Session
 
         return AfterSend(sent, overflow, write);
     }
-
-    /// <summary>Acknowledges a QoS 1 message.</summary>
-    /// <returns>False when the session has ended.</returns>
-    public bool SendPuback(ushort packetId) => SendPacketId(PacketType.Puback, packetId);
 
     /// <summary>Shows the server that this client is alive; it answers with PINGRESP.</summary>
     /// <returns>False when the session has ended.</returns>
@@ -163,6 +138,8 @@ public sealed class ClientSession : Session
             TryEnd(SessionEnd.FirstPacketNotConnack, reset: false);
         }
     }
+
+    private protected override void OnPublish(in PublishPacket packet) => handler.OnPublish(this, packet);
 
     private protected override void NotifyClosed(SessionEnd end) => handler.OnClosed(this, end);
 
@@ -229,24 +206,5 @@ public sealed class ClientSession : Session
         {
             TryEnd(SessionEnd.Malformed, reset: false);
         }
-    }
-
-    private bool OnPublishFrame(in Frame frame)
-    {
-        if (!MqttReader.TryReadPublish(frame, out PublishPacket packet))
-        {
-            return false;
-        }
-
-        if (packet.Qos == 2)
-        {
-            TryEnd(SessionEnd.Qos2, reset: false);
-        }
-        else
-        {
-            handler.OnPublish(this, packet);
-        }
-
-        return true;
     }
 }

@@ -15,7 +15,7 @@ public interface IClientHandler
     /// <summary>The answer to UNSUBSCRIBE.</summary>
     void OnUnsuback(ClientSession session, ushort packetId);
 
-    /// <summary>A message of QoS 0 or 1; answer QoS 1 with <see cref="ClientSession.SendPuback"/>.</summary>
+    /// <summary>A message of QoS 0 or 1; answer QoS 1 with <see cref="Session.SendPuback"/>.</summary>
     void OnPublish(ClientSession session, in PublishPacket packet);
 
     /// <summary>The server has a QoS 1 message.</summary>

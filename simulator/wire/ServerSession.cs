@@ -48,10 +48,6 @@ public sealed class ServerSession : Session
         return sent;
     }
 
-    /// <summary>Acknowledges a QoS 1 message.</summary>
-    /// <returns>False when the session has ended.</returns>
-    public bool SendPuback(ushort packetId) => SendPacketId(PacketType.Puback, packetId);
-
     /// <summary>Answers UNSUBSCRIBE.</summary>
     /// <returns>False when the session has ended.</returns>
     public bool SendUnsuback(ushort packetId) => SendPacketId(PacketType.Unsuback, packetId);
@@ -74,27 +70,6 @@ public sealed class ServerSession : Session
 
         return AfterSend(sent, overflow, write);
     }
-
-    /// <summary>Sends a message to the client.</summary>
-    /// <param name="topic">UTF-8, 1 to 65535 bytes, no wildcards.</param>
-    /// <param name="payload">Any bytes.</param>
-    /// <param name="qos">0 or 1.</param>
-    /// <param name="packetId">1 to 65535 with QoS 1, 0 with QoS 0.</param>
-    /// <param name="retain">The retain flag.</param>
-    /// <param name="dup">A repeat; only with QoS 1.</param>
-    /// <returns>False when the session has ended, or ends now because the client reads too slowly.</returns>
-    public bool SendPublish(
-        ReadOnlySpan<byte> topic, ReadOnlySpan<byte> payload, byte qos, ushort packetId, bool retain = false,
-        bool dup = false) =>
-        SendPacket(new PublishPacket
-        {
-            Topic = topic,
-            Payload = payload,
-            Qos = qos,
-            PacketId = packetId,
-            Retain = retain,
-            Dup = dup,
-        });
 
     /// <summary>Ends the session, from any thread; the first reason wins.</summary>
     /// <param name="end">Why; HandlerClosed unless a more telling one fits.</param>
@@ -125,6 +100,8 @@ public sealed class ServerSession : Session
             TryEnd(SessionEnd.FirstPacketNotConnect, reset: false);
         }
     }
+
+    private protected override void OnPublish(in PublishPacket packet) => handler.OnPublish(this, packet);
 
     private protected override void NotifyClosed(SessionEnd end) => handler.OnClosed(this, end);
 
@@ -202,25 +179,6 @@ public sealed class ServerSession : Session
         {
             TryEnd(SessionEnd.Malformed, reset: false);
         }
-    }
-
-    private bool OnPublishFrame(in Frame frame)
-    {
-        if (!MqttReader.TryReadPublish(frame, out PublishPacket packet))
-        {
-            return false;
-        }
-
-        if (packet.Qos == 2)
-        {
-            TryEnd(SessionEnd.Qos2, reset: false);
-        }
-        else
-        {
-            handler.OnPublish(this, packet);
-        }
-
-        return true;
     }
 
     private bool SendConnackBytes(byte code, bool sessionPresent)

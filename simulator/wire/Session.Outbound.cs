@@ -45,6 +45,31 @@ public abstract partial class Session
         return new Batch(this);
     }
 
+    /// <summary>Sends a message.</summary>
+    /// <param name="topic">UTF-8, 1 to 65535 bytes, no wildcards.</param>
+    /// <param name="payload">Any bytes.</param>
+    /// <param name="qos">0 or 1.</param>
+    /// <param name="packetId">1 to 65535 with QoS 1, 0 with QoS 0.</param>
+    /// <param name="dup">A repeat; only with QoS 1.</param>
+    /// <param name="retain">The retain flag.</param>
+    /// <returns>False when the session has ended, or ends now because the peer reads too slowly.</returns>
+    public bool SendPublish(
+        ReadOnlySpan<byte> topic, ReadOnlySpan<byte> payload, byte qos, ushort packetId, bool dup = false,
+        bool retain = false) =>
+        SendPacket(new PublishPacket
+        {
+            Topic = topic,
+            Payload = payload,
+            Qos = qos,
+            PacketId = packetId,
+            Dup = dup,
+            Retain = retain,
+        });
+
+    /// <summary>Acknowledges a QoS 1 message.</summary>
+    /// <returns>False when the session has ended.</returns>
+    public bool SendPuback(ushort packetId) => SendPacketId(PacketType.Puback, packetId);
+
     /// <summary>
     /// For the engine: hands over the gathered bytes. The array is rented: return it to the shared pool when it is
     /// written. Call in a loop; false means that everything is out and a later send will request a new write.
@@ -161,7 +186,7 @@ public abstract partial class Session
         return AfterSend(sent, overflow, write);
     }
 
-    private protected bool SendPacket(in PublishPacket packet)
+    private bool SendPacket(in PublishPacket packet)
     {
         if (packet.Qos > 1)
         {

@@ -142,7 +142,31 @@ public abstract partial class Session
     /// <summary>One whole packet: check the order of things and call the handler.</summary>
     private protected abstract void OnFrame(in Frame frame);
 
+    /// <summary>A message, of QoS 0 or 1.</summary>
+    private protected abstract void OnPublish(in PublishPacket packet);
+
     private protected abstract void NotifyClosed(SessionEnd end);
+
+    /// <summary>A PUBLISH in its place: QoS 2, which an IoT hub does not know, ends the session.</summary>
+    /// <returns>Whether it is well formed.</returns>
+    private protected bool OnPublishFrame(in Frame frame)
+    {
+        if (!MqttReader.TryReadPublish(frame, out PublishPacket packet))
+        {
+            return false;
+        }
+
+        if (packet.Qos == 2)
+        {
+            TryEnd(SessionEnd.Qos2, reset: false);
+        }
+        else
+        {
+            OnPublish(packet);
+        }
+
+        return true;
+    }
 
     /// <summary>Ends the session; the first reason wins, though a later reset still hurries the close.</summary>
     /// <returns>Whether this call ended it.</returns>

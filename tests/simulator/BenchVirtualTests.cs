@@ -3,7 +3,7 @@ using Agent.Tests.Hub;
 
 namespace Agent.Tests.Simulator;
 
-/// <summary>The verb itself with a few devices: the contract's keys, the hash that shards do not change, and the bounds on memory.</summary>
+/// <summary>The verb itself with a few devices: the contract's keys, a hash that shards do not change, the bound on state.</summary>
 public class BenchVirtualTests
 {
     private static readonly string[] Contract =
