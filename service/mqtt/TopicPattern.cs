@@ -7,7 +7,8 @@ namespace Agent.Service.Mqtt;
 /// <remarks>
 /// One text is both the subscription and the rule of who speaks. With a filter and a rule apart, the two could disagree, and a device
 /// be heard under another's name. A level that is <c>{id}</c> or <c>{site}</c> is a <c>+</c> to the broker. A regular expression would say
-/// more than a topic has: its parts are levels.
+/// more than a topic has: its parts are levels. With <c>$share/GROUP/</c> before it the broker gives each message to one of the group's
+/// subscribers (MQTT 5 section 4.8.2; mosquitto and others do so for 3.1.1 too): what several replicas want.
 /// </remarks>
 public sealed class TopicPattern
 {
@@ -15,17 +16,18 @@ public sealed class TopicPattern
     public const string Default = "devices/{id}/messages/events/#";
 
     private const int LengthMax = 1024;
+    private const string Shared = "$share";
 
     private readonly byte[][] levels;
     private readonly int idLevel;
     private readonly int siteLevel;
 
-    private TopicPattern(string[] levels)
+    private TopicPattern(string group, string[] levels)
     {
         this.levels = [.. levels.Select(Encoding.UTF8.GetBytes)];
         idLevel = Array.IndexOf(levels, "{id}");
         siteLevel = Array.IndexOf(levels, "{site}");
-        Filter = string.Join('/', levels.Select(level => level is "{id}" or "{site}" ? "+" : level));
+        Filter = group + string.Join('/', levels.Select(level => level is "{id}" or "{site}" ? "+" : level));
     }
 
     /// <summary>What to subscribe to.</summary>
@@ -36,6 +38,19 @@ public sealed class TopicPattern
     {
         ArgumentNullException.ThrowIfNull(text);
         string[] levels = text.Split('/');
+        string group = "";
+        if (levels[0] == Shared)
+        {
+            string name = levels.Length > 2 ? levels[1] : "";
+            if (name.Length == 0 || name.IndexOfAny(['+', '#', '{', '}']) >= 0)
+            {
+                problem = "after $share/ comes the name of a group, without wildcards";
+                return null;
+            }
+
+            (group, levels) = ($"{Shared}/{name}/", levels[2..]);
+        }
+
         bool isFilter = text.Length is > 0 and <= LengthMax && !text.Contains('\0', StringComparison.Ordinal)
             && levels.Select((level, at) => level switch
             {
@@ -47,7 +62,7 @@ public sealed class TopicPattern
             : levels.Count(level => level == "{id}") != 1 ? "exactly one level must be {id}: it says which device speaks"
             : levels.Count(level => level == "{site}") > 1 ? "at most one level may be {site}"
             : "";
-        return problem.Length == 0 ? new TopicPattern(levels) : null;
+        return problem.Length == 0 ? new TopicPattern(group, levels) : null;
     }
 
     /// <summary>Takes a topic apart; false = it is none of these, or its id is none.</summary>

@@ -6,6 +6,7 @@ using Agent.Service.Mqtt;
 using Agent.Tests.Hub;
 using Agent.Tests.Wire;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Agent.Tests.Service.Mqtt;
 
@@ -142,6 +143,30 @@ public sealed class BrokerTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_shared_subscription_gives_each_message_to_one_of_the_replicas()
+    {
+        const int Devices = 20;
+        await using var broker = new Mosquitto();
+        await broker.StartAsync();
+        string[] arguments =
+            ["--port", "0", "--mqtt", $"mqtt://127.0.0.1:{broker.Port}", "--mqtt-topic", "$share/checkers/" + TopicPattern.Default];
+        await using WebApplication first = Build([.. arguments, "--data", Path.Combine(folder, "1")]);
+        await using WebApplication second = Build([.. arguments, "--data", Path.Combine(folder, "2")]);
+        await first.StartAsync();
+        await second.StartAsync();
+        MqttSource[] sources = [.. new[] { first, second }.Select(each => each.Services.GetRequiredService<MqttSource>())];
+        await UntilAsync(() => Task.FromResult(sources.All(source => source.Trouble is null)), "both connected");
+        for (int i = 0; i < Devices; i++)
+        {
+            await broker.PublishAsync(Topic($"shared-{i}", $"type=heartbeat&seq={i}&interval=600"), "-n");
+        }
+
+        await UntilAsync(() => Task.FromResult(sources.Sum(source => source.Counts.Taken) >= Devices), "all taken");
+        Assert.Equal(Devices, sources.Sum(source => source.Counts.Received));
+        Assert.All(sources, source => Assert.InRange(source.Counts.Received, 1, Devices - 1));
+    }
+
+    [Fact]
     public async Task Over_TLS_with_a_password_and_not_without()
     {
         string authority = TestCertificates.Shared.WriteAuthority();
@@ -204,8 +229,7 @@ public sealed class BrokerTests : IAsyncDisposable
 
     private async Task StartAsync(bool waitsForBroker, params string[] arguments)
     {
-        ServiceOptions options = CommandLine.Parse(["--port", "0", "--data", folder, .. arguments], _ => null).Options;
-        application = Server.Build(options, TimeProvider.System);
+        application = Build(["--port", "0", "--data", folder, .. arguments]);
         await application.StartAsync();
         client.Dispose();
         client = new HttpClient { BaseAddress = new Uri(application.Urls.First()) };
@@ -214,6 +238,9 @@ public sealed class BrokerTests : IAsyncDisposable
             await UntilAsync(health => health.GetProperty("connected").GetBoolean());
         }
     }
+
+    private static WebApplication Build(string[] arguments) =>
+        Server.Build(CommandLine.Parse(arguments, _ => null).Options, TimeProvider.System);
 
     private async Task StopAsync()
     {

@@ -10,6 +10,7 @@ public sealed class TopicPatternTests
     [InlineData("{site}/+/{id}", "+/+/+")]
     [InlineData("{id}", "+")]
     [InlineData("/{id}/", "/+/")]
+    [InlineData("$share/checkers/plant/{id}", "$share/checkers/plant/+")]
     public void The_filter_follows_from_the_pattern(string pattern, string filter) => Assert.Equal(filter, Parse(pattern).Filter);
 
     [Theory]
@@ -22,6 +23,9 @@ public sealed class TopicPatternTests
     [InlineData("{id}/a+")]
     [InlineData("{id}/{name}")]
     [InlineData("{id}/\0")]
+    [InlineData("$share/{id}")]
+    [InlineData("$share//{id}")]
+    [InlineData("$share/+/{id}")]
     public void A_pattern_that_does_not_say_who_speaks_is_refused(string pattern)
     {
         Assert.Null(TopicPattern.TryParse(pattern, out string problem));
@@ -34,6 +38,7 @@ public sealed class TopicPatternTests
     [InlineData("devices/{id}/messages/events/#", "devices/a/messages/events", "a||")]
     [InlineData("{site}/line/{id}", "north/line/d-1", "d-1|north|")]
     [InlineData("+/{id}", "/d", "d||")]
+    [InlineData("$share/checkers/plant/{id}", "plant/d", "d||")]
     public void A_topic_is_taken_apart(string pattern, string topic, string expected) => Assert.Equal(expected, Match(pattern, topic));
 
     [Theory]
