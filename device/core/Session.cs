@@ -244,7 +244,7 @@ namespace Agent.Core
             IsLinkOutdated = false;
             tokenMadeMs = now.Ms;
             TokenLifetimeSeconds = settings.LifetimeSeconds;
-            ExpirySeconds = now.UtcSeconds + TokenLifetimeSeconds;
+            ExpirySeconds = now.UtcSeconds + settings.LifetimeSeconds;
             timers.Arm(TimerId.Connect, now.Ms + ConnectTimeoutMs);
             Order(OutputKind.Connect);
         }

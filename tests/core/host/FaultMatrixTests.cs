@@ -368,7 +368,7 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
         return seen;
     }
 
-    /// <summary>What a PC's driver cannot see, a network that is gone or a hang, is told to the agent as the board's driver tells it.</summary>
+    /// <summary>A lost network and a hang, which a PC's driver cannot see: the agent is told as the board's driver tells it.</summary>
     private static async Task<DisconnectReason> ToldAsync(Action<DeviceAgent, Now> fault, string? line)
     {
         await using FakeHub hub = new();
