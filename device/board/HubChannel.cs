@@ -4,6 +4,9 @@
 // 40 ms, facts/nf-baseline.md section 1), and tells nobody why it ended or when anything last came in. This one does the same
 // work in the same order, with those four things added; it is the black box's only witness, since MQTT 3.1.1 carries no reason.
 // The trusted roots are read for the handshake and let go after it: two Azure roots are 3.3 KB of heap, needed for a second an hour.
+// TLS 1.2 and not 1.3: the server of a 1.3 connection sends session tickets after the handshake, and the interpreter's secure read,
+// woken by them, waits in native code for the first byte of data, with every managed thread standing still. A hub that is silent
+// just then froze the board for ever (RAN); and the receive thread may ask before CONNECT is sent.
 // After the end Receive waits a moment before it says so again: M2Mqtt's receive thread asks in a tight loop until Close, which
 // costs half of the processor (facts/nanoframework.md section 6, RAN).
 using System;
@@ -110,12 +113,13 @@ namespace Agent.Board
 
                 Phase = LinkPhase.Tcp;
                 socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-                SetNoDelay(socket);
+                SetOption(socket, SocketOptionLevel.Tcp, SocketOptionName.NoDelay);
+                SetOption(socket, SocketOptionLevel.Socket, SocketOptionName.KeepAlive);
                 socket.Connect(new IPEndPoint(address, port));
                 Phase = LinkPhase.Tls;
                 SslStream stream = new SslStream(socket);
                 stream.UseStoredDeviceCertificate = false;
-                stream.AuthenticateAsClient(host, null, AzureRoots.Load(), SslProtocols.Tls12 | SslProtocols.Tls13);
+                stream.AuthenticateAsClient(host, null, AzureRoots.Load(), SslProtocols.Tls12);
                 tls = stream;
                 Phase = LinkPhase.Connack;
             }
@@ -264,15 +268,19 @@ namespace Agent.Board
             }
         }
 
-        private static void SetNoDelay(Socket socket)
+        /// <summary>
+        /// NoDelay saves the handshake a round trip. KeepAlive is for a peer that vanishes in the middle of it: the handshake waits
+        /// in native code with everything managed standing still, and without TCP's own questions (after two hours) for ever.
+        /// </summary>
+        private static void SetOption(Socket socket, SocketOptionLevel level, SocketOptionName name)
         {
             try
             {
-                socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, true);
+                socket.SetSocketOption(level, name, true);
             }
             catch (Exception)
             {
-                // A stack without the option is slower by a round trip and works.
+                // A stack without the option is slower by a round trip, or as patient as TCP, and works.
             }
         }
     }

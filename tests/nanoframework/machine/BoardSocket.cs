@@ -31,6 +31,7 @@ public sealed class BoardSocket
     private readonly Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private SslStream? tls;
     private volatile bool silenced;
+    private bool hasTicketsToRead;
 
     /// <summary>What Wi-Fi does to connections: packets vanish, nobody is told.</summary>
     public static void NetworkGone(bool gone)
@@ -60,11 +61,8 @@ public sealed class BoardSocket
         }
     }
 
-    public bool NoDelay
-    {
-        get => socket.NoDelay;
-        set => socket.NoDelay = value;
-    }
+    public void Set(int level, int name, bool value) =>
+        socket.SetSocketOption((SocketOptionLevel)level, (SocketOptionName)name, value);
 
     public bool DataAvailable => socket.Connected && socket.Available > 0;
 
@@ -85,8 +83,9 @@ public sealed class BoardSocket
     }
 
     /// <summary>The handshake: everything managed stands still until it ends.</summary>
-    public void Authenticate(string host, X509Certificate2Collection roots) => Machine.Hold(() =>
+    public void Authenticate(string host, X509Certificate2Collection roots, bool allowsTls13) => Machine.Hold(() =>
     {
+        hasTicketsToRead = allowsTls13;
         X509ChainPolicy policy = new()
         {
             TrustMode = X509ChainTrustMode.CustomRootTrust,
@@ -127,6 +126,14 @@ public sealed class BoardSocket
     public int Read(byte[] bytes, int offset, int count)
     {
         int read = 0;
+        if (hasTicketsToRead)
+        {
+            // Woken by the server's session tickets, native code waits for data that may never come, and everything with it (RAN).
+            hasTicketsToRead = false;
+            Machine.Freeze(() => GuardTls(() => read = Stream().Read(bytes, offset, count)));
+            return read;
+        }
+
         GuardTls(() => read = Stream().Read(bytes, offset, count));
         while (silenced)
         {
