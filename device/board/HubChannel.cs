@@ -33,6 +33,7 @@ namespace Agent.Board
         private readonly string host;
         private readonly int port;
         private readonly object sending = new object();
+        private readonly LargeMessage large = new LargeMessage();
         private IPAddress address;
         private Socket socket;
         private SslStream tls;
@@ -163,6 +164,11 @@ namespace Agent.Board
         /// <summary>Fills the buffer, or answers 0 when the connection has ended.</summary>
         public int Receive(byte[] buffer)
         {
+            if (large.IsSmallDue)
+            {
+                return large.TakeSmall(buffer);
+            }
+
             SslStream stream = tls;
             int have = 0;
             try
@@ -188,6 +194,7 @@ namespace Agent.Board
 
             if (have == buffer.Length)
             {
+                large.Follow(buffer, have);
                 return have;
             }
 
