@@ -40,7 +40,18 @@ namespace System.Net.Sockets
 
         public void Connect(EndPoint remoteEP) => Translate.Run(() => Inner.Connect(remoteEP));
 
-        public bool Poll(int microSeconds, SelectMode mode) => Inner.Poll(microSeconds);
+        public int ReceiveTimeout
+        {
+            get => Inner.ReceiveTimeout;
+            set => Inner.ReceiveTimeout = value;
+        }
+
+        public bool Poll(int microSeconds, SelectMode mode)
+        {
+            bool isThere = false;
+            Translate.Run(() => isThere = Inner.Poll(microSeconds));
+            return isThere;
+        }
 
         public void SetSocketOption(SocketOptionLevel optionLevel, SocketOptionName optionName, bool optionValue) =>
             Inner.Set((int)optionLevel, (int)optionName, optionValue);
