@@ -4,7 +4,8 @@
 // public type System.Security.Cryptography.HMACSHA256. Provisioning needs the Azure client, and with both referenced the name
 // does not compile; an alias would make the firmware build in one project file only. A token costs one signature an hour, so
 // eighty lines of our own are cheaper than the conflict. The key's two pads are hashed once, when the signer is made: a
-// signature in the gap of a renewal is then three or four rounds of 64 steps and not six.
+// signature in the gap of a renewal is then three or four rounds of 64 steps and not six. Only these two states stay between
+// signatures; tables and buffers are made for one and let go, being 700 bytes of a heap that needs them once an hour.
 // FIPS 180-4 section 6.2, RFC 2104. Only for signing; nothing here compares secrets.
 using System;
 using Agent.Core;
@@ -16,27 +17,20 @@ namespace Agent.Board
     {
         private const int BlockSize = 64;
 
-        private static readonly uint[] Round =
-        {
-            0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-            0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-            0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-            0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-            0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-            0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-            0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-            0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
-        };
-
-        private readonly uint[] schedule = new uint[64];
-        private readonly uint[] state = new uint[8];
         private readonly uint[] afterInnerPad = new uint[8];
         private readonly uint[] afterOuterPad = new uint[8];
-        private readonly byte[] block = new byte[BlockSize];
+        private uint[] rounds;
+        private uint[] schedule;
+        private uint[] state;
+        private byte[] block;
         private byte[] preparedKey;
 
         public byte[] Sign(byte[] key, byte[] data)
         {
+            rounds = RoundConstants();
+            schedule = new uint[64];
+            state = new uint[8];
+            block = new byte[BlockSize];
             if (key != preparedKey)
             {
                 Prepare(key);
@@ -45,7 +39,27 @@ namespace Agent.Board
             Array.Copy(afterInnerPad, state, 8);
             byte[] inner = Finish(data, BlockSize);
             Array.Copy(afterOuterPad, state, 8);
-            return Finish(inner, BlockSize);
+            byte[] outer = Finish(inner, BlockSize);
+            rounds = null;
+            schedule = null;
+            state = null;
+            block = null; // with a signature's text in it, which no dump of the heap needs to hold
+            return outer;
+        }
+
+        private static uint[] RoundConstants()
+        {
+            return new uint[]
+            {
+                0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+                0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+                0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+                0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+                0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+                0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+                0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+                0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+            };
         }
 
         private void Prepare(byte[] key)
@@ -128,6 +142,7 @@ namespace Agent.Board
 
         private void Compress(byte[] data, int offset)
         {
+            uint[] k = rounds;
             uint[] w = schedule;
             for (int i = 0; i < 16; i++, offset += 4)
             {
@@ -148,7 +163,7 @@ namespace Agent.Board
             for (int i = 0; i < 64; i++)
             {
                 uint first = h + (((e >> 6) | (e << 26)) ^ ((e >> 11) | (e << 21)) ^ ((e >> 25) | (e << 7)))
-                    + ((e & f) ^ (~e & g)) + Round[i] + w[i];
+                    + ((e & f) ^ (~e & g)) + k[i] + w[i];
                 uint second = (((a >> 2) | (a << 30)) ^ ((a >> 13) | (a << 19)) ^ ((a >> 22) | (a << 10)))
                     + ((a & b) ^ (a & c) ^ (b & c));
                 h = g;

@@ -4,6 +4,12 @@
 // 40 ms, facts/nf-baseline.md section 1), and tells nobody why it ended or when anything last came in. This one does the same
 // work in the same order, with those four things added; it is the black box's only witness, since MQTT 3.1.1 carries no reason.
 // The trusted roots are read for the handshake and let go after it: two Azure roots are 3.3 KB of heap, needed for a second an hour.
+// TLS 1.2 and not 1.3: the server of a 1.3 connection sends session tickets after the handshake, and the interpreter's secure read,
+// woken by them, waits in native code for the first byte of data, with every managed thread standing still. A hub that is silent
+// just then froze the board for ever (RAN); and the receive thread may ask before CONNECT is sent.
+// Waiting for data is left to the socket (Poll), and only what is there is read, under a lock that Close takes too: the interpreter's
+// secure read, woken by a Close of another thread, looks at the connection's TLS state once more before it sees that it is gone, and
+// the whole board crashes (RAN: once in some hundred renewals on a busy PC, at once where closing a socket takes 40 ms).
 // After the end Receive waits a moment before it says so again: M2Mqtt's receive thread asks in a tight loop until Close, which
 // costs half of the processor (facts/nanoframework.md section 6, RAN).
 using System;
@@ -21,6 +27,12 @@ namespace Agent.Board
     {
         private const int EndedPauseMs = 100;
 
+        /// <summary>Milliseconds the rest of a TLS record may take whose beginning has come.</summary>
+        private const int RecordTimeoutMs = 10000;
+
+        private const int PollForEver = -1;
+        private const int Gone = int.MinValue;
+
         /// <summary>
         /// The one number of a TLS stream that ended without a goodbye, by FIN or by reset: the interpreter's secure read and
         /// write tell nothing else (RAN).
@@ -30,6 +42,8 @@ namespace Agent.Board
         private readonly string host;
         private readonly int port;
         private readonly object sending = new object();
+        private readonly object reading = new object();
+        private readonly LargeMessage large = new LargeMessage();
         private IPAddress address;
         private Socket socket;
         private SslStream tls;
@@ -110,12 +124,14 @@ namespace Agent.Board
 
                 Phase = LinkPhase.Tcp;
                 socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-                SetNoDelay(socket);
+                SetOption(socket, SocketOptionLevel.Tcp, SocketOptionName.NoDelay);
+                SetOption(socket, SocketOptionLevel.Socket, SocketOptionName.KeepAlive);
+                socket.ReceiveTimeout = RecordTimeoutMs;
                 socket.Connect(new IPEndPoint(address, port));
                 Phase = LinkPhase.Tls;
                 SslStream stream = new SslStream(socket);
                 stream.UseStoredDeviceCertificate = false;
-                stream.AuthenticateAsClient(host, null, AzureRoots.Load(), SslProtocols.Tls12 | SslProtocols.Tls13);
+                stream.AuthenticateAsClient(host, null, AzureRoots.Load(), SslProtocols.Tls12);
                 tls = stream;
                 Phase = LinkPhase.Connack;
             }
@@ -159,13 +175,22 @@ namespace Agent.Board
         /// <summary>Fills the buffer, or answers 0 when the connection has ended.</summary>
         public int Receive(byte[] buffer)
         {
-            SslStream stream = tls;
+            if (large.IsSmallDue)
+            {
+                return large.TakeSmall(buffer);
+            }
+
             int have = 0;
             try
             {
-                while (stream != null && !HasEnded && have < buffer.Length)
+                while (!HasEnded && have < buffer.Length)
                 {
-                    int read = stream.Read(buffer, have, buffer.Length - have);
+                    int read = ReadWhatIsThere(buffer, have);
+                    if (read == Gone)
+                    {
+                        break;
+                    }
+
                     if (read <= 0)
                     {
                         NoteClosed();
@@ -184,6 +209,7 @@ namespace Agent.Board
 
             if (have == buffer.Length)
             {
+                large.Follow(buffer, have);
                 return have;
             }
 
@@ -205,21 +231,24 @@ namespace Agent.Board
         /// <summary>Ends TLS and TCP; may be called at any time and more than once.</summary>
         public void Close()
         {
-            SslStream stream = tls;
             Socket open = socket;
-            tls = null;
-            socket = null;
-            try
+            lock (reading)
             {
-                if (stream != null)
+                SslStream stream = tls;
+                tls = null;
+                socket = null;
+                try
                 {
-                    stream.Close();
-                    stream.Dispose();
+                    if (stream != null)
+                    {
+                        stream.Close();
+                        stream.Dispose();
+                    }
                 }
-            }
-            catch (Exception)
-            {
-                // Already gone.
+                catch (Exception)
+                {
+                    // Already gone.
+                }
             }
 
             try
@@ -232,6 +261,34 @@ namespace Agent.Board
             catch (Exception)
             {
                 // Already gone.
+            }
+        }
+
+        /// <summary>Waits until something has come, the end included, and reads as much of it as there is room for.</summary>
+        private int ReadWhatIsThere(byte[] buffer, int have)
+        {
+            Socket waiting = socket;
+            bool isThere;
+            lock (reading)
+            {
+                isThere = tls == null || tls.DataAvailable; // a record holds several packets, and the socket shows it only once
+            }
+
+            try
+            {
+                if (!isThere)
+                {
+                    waiting.Poll(PollForEver, SelectMode.SelectRead);
+                }
+            }
+            catch (Exception)
+            {
+                // Closed by us, or broken: which of the two, and how, the read below finds out.
+            }
+
+            lock (reading)
+            {
+                return tls == null ? Gone : tls.Read(buffer, have, buffer.Length - have);
             }
         }
 
@@ -250,6 +307,7 @@ namespace Agent.Board
             {
                 case (int)SocketError.ConnectionReset: return LinkEnd.Reset;
                 case EndedWithoutGoodbye: return LinkEnd.Closed;
+                case (int)SocketError.TimedOut: return LinkEnd.TimedOut;
                 default: return LinkEnd.Unknown;
             }
         }
@@ -264,15 +322,19 @@ namespace Agent.Board
             }
         }
 
-        private static void SetNoDelay(Socket socket)
+        /// <summary>
+        /// NoDelay saves the handshake a round trip. KeepAlive is for a peer that vanishes in the middle of it: the handshake waits
+        /// in native code with everything managed standing still, and without TCP's own questions (after two hours) for ever.
+        /// </summary>
+        private static void SetOption(Socket socket, SocketOptionLevel level, SocketOptionName name)
         {
             try
             {
-                socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, true);
+                socket.SetSocketOption(level, name, true);
             }
             catch (Exception)
             {
-                // A stack without the option is slower by a round trip and works.
+                // A stack without the option is slower by a round trip, or as patient as TCP, and works.
             }
         }
     }

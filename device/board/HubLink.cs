@@ -301,7 +301,10 @@ namespace Agent.Board
         {
             try
             {
-                reports.AddMessage(this, e.Topic, e.Message ?? new byte[0]);
+                if (e.Topic != LargeMessage.Topic)
+                {
+                    reports.AddMessage(this, e.Topic, e.Message ?? new byte[0]);
+                }
             }
             catch (Exception)
             {

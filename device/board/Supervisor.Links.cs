@@ -19,11 +19,6 @@ namespace Agent.Board
 
         private const int FiguresEveryMs = 10000;
 
-        private static readonly string[] Subscriptions =
-        {
-            HubTopics.TwinResponses, HubTopics.DesiredPatches, HubTopics.Methods,
-        };
-
         private SasToken tokens;
         private AgentLines lines;
         private ChannelSlot slot;
@@ -168,7 +163,7 @@ namespace Agent.Board
                     case AgentOutputKind.Subscribe:
                         if (link != null)
                         {
-                            link.Subscribe(Subscriptions);
+                            link.Subscribe(new string[] { HubTopics.TwinResponses, HubTopics.DesiredPatches, HubTopics.Methods });
                         }
 
                         break;

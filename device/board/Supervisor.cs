@@ -20,8 +20,8 @@ namespace Agent.Board
         private const long ProvisionEveryMs = 30000;
         private const int NoIdentityPauseMs = 10000;
 
-        /// <summary>Bytes; two messages of full length, the rest of the queue is in flash.</summary>
-        private const int QueueMemoryBytes = 512;
+        /// <summary>Bytes; one message of full length or two of the example's, the rest of the queue is in flash.</summary>
+        private const int QueueMemoryBytes = 256;
 
         private readonly AutoResetEvent wake = new AutoResetEvent(false);
         private readonly LinkReports reports;

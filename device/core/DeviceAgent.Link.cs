@@ -256,7 +256,7 @@ namespace Agent.Core
         /// <summary>Adds the agent's own knowledge to what the driver saw.</summary>
         private Evidence AddOwn(Evidence evidence, Now now)
         {
-            long madeSeconds = session.ExpirySeconds - session.Settings.LifetimeSeconds;
+            long madeSeconds = session.ExpirySeconds - session.TokenLifetimeSeconds;
             bool hasToken = session.ExpirySeconds > 0 && now.UtcKnown;
             evidence.ClockKnown = now.UtcKnown;
             evidence.ClockSuspect = now.UtcKnown && now.UtcSeconds < record.LatestUtcSeconds - Session.ClockSkewSeconds;

@@ -97,6 +97,9 @@ namespace Agent.Core
         /// <summary>Expiry of the newest token, seconds since 1970, UTC; 0 before the first.</summary>
         public long ExpirySeconds { get; private set; }
 
+        /// <summary>Lifetime of the newest token, which the settings in force may no longer ask for; seconds, 0 before the first.</summary>
+        public int TokenLifetimeSeconds { get; private set; }
+
         /// <summary>Whether the hub still had a session for us at the last CONNACK.</summary>
         public bool SessionPresent { get; private set; }
 
@@ -240,6 +243,7 @@ namespace Agent.Core
             Attempts++;
             IsLinkOutdated = false;
             tokenMadeMs = now.Ms;
+            TokenLifetimeSeconds = settings.LifetimeSeconds;
             ExpirySeconds = now.UtcSeconds + settings.LifetimeSeconds;
             timers.Arm(TimerId.Connect, now.Ms + ConnectTimeoutMs);
             Order(OutputKind.Connect);
@@ -296,7 +300,7 @@ namespace Agent.Core
         private long ClockCorrectionSeconds(Now now)
         {
             long elapsedSeconds = (now.Ms - tokenMadeMs) / 1000;
-            return now.UtcSeconds - (ExpirySeconds - settings.LifetimeSeconds) - elapsedSeconds;
+            return now.UtcSeconds - (ExpirySeconds - TokenLifetimeSeconds) - elapsedSeconds;
         }
 
         /// <summary>Whether the clock has moved, since the last token was made, by more than the hub tolerates.</summary>

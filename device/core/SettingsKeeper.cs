@@ -25,7 +25,6 @@ namespace Agent.Core
 
         private readonly StateRecord record;
         private readonly TokenSettings defaults;
-        private readonly TwinReader reader = new TwinReader();
         private TokenSettings lastGood;
         private TokenSettings change;
         private bool changeReconnects;
@@ -83,6 +82,7 @@ namespace Agent.Core
         /// <summary>The answer to a twin GET; false when it is none, which leaves NeedsTwin set.</summary>
         public bool OnTwin(byte[] bytes, int index, int count)
         {
+            TwinReader reader = new TwinReader(); // a document comes when a connection begins: no reader waits for it in the heap
             if (!reader.ReadTwin(bytes, index, count, defaults))
             {
                 return false;
@@ -93,11 +93,11 @@ namespace Agent.Core
             bool isKnown = reader.Version == record.TwinVersion;
             if (!reader.HasAgent)
             {
-                OnNothingAsked();
+                OnNothingAsked(reader);
             }
             else if (!isKnown || record.State != SettingsState.RolledBack)
             {
-                Answer(SettingsSource.Twin);
+                Answer(SettingsSource.Twin, reader);
             }
 
             record.TwinVersion = reader.Version;
@@ -108,6 +108,7 @@ namespace Agent.Core
         /// <summary>A change of desired properties; what cannot be applied asks for the whole twin.</summary>
         public void OnPatch(byte[] bytes, int index, int count, long topicVersion)
         {
+            TwinReader reader = new TwinReader();
             bool isWhole = reader.ReadPatch(bytes, index, count, InForce, defaults);
             long version = isWhole && reader.Version >= 0 ? reader.Version : topicVersion;
             if (version >= 0 && version <= record.TwinVersion)
@@ -127,7 +128,7 @@ namespace Agent.Core
             record.TwinVersion = version;
             if (reader.HasAgent)
             {
-                Answer(SettingsSource.Twin);
+                Answer(SettingsSource.Twin, reader);
                 NeedsReport = true;
             }
         }
@@ -135,6 +136,7 @@ namespace Agent.Core
         /// <summary>The payload of setSettings. Returns 200, 202 or 400; Problems then says why.</summary>
         public int OnMethod(byte[] bytes, int index, int count)
         {
+            TwinReader reader = new TwinReader();
             if (!reader.ReadSettings(bytes, index, count, InForce, defaults))
             {
                 Problems = "not JSON";
@@ -142,7 +144,7 @@ namespace Agent.Core
             }
 
             int codeOfTwin = Code;
-            Answer(SettingsSource.Method);
+            Answer(SettingsSource.Method, reader);
             int code = Code;
             if (code == 400)
             {
@@ -210,18 +212,18 @@ namespace Agent.Core
             json.Close().Close();
         }
 
-        private void OnNothingAsked()
+        private void OnNothingAsked(TwinReader reader)
         {
             if (record.Source == SettingsSource.Twin)
             {
-                Answer(SettingsSource.Defaults); // it was asked for and is no longer
+                Answer(SettingsSource.Defaults, reader); // it was asked for and is no longer
             }
 
             Code = record.State == SettingsState.Good ? 203 : Code;
         }
 
         /// <summary>What the reader has read is put into force, or refused.</summary>
-        private void Answer(SettingsSource source)
+        private void Answer(SettingsSource source, TwinReader reader)
         {
             Problems = reader.Problems;
             if (reader.Settings == null)

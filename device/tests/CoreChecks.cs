@@ -76,6 +76,28 @@ namespace Agent.CoreTests
         }
 
         [TestMethod]
+        public void A_twin_is_read_and_what_is_wrong_in_another_is_named()
+        {
+            TwinReader reader = new TwinReader();
+            TokenSettings defaults = TokenSettings.Default();
+            byte[] good = Encoding.UTF8.GetBytes("{\"desired\":{\"agent\":{\"token\":{\"lifetimeSeconds\":7200.0,"
+                + "\"renewMode\":\"prew\\u0061rm\"}},\"other\":[1e3,{\"x\":null}],\"$version\":4294967297},"
+                + "\"reported\":{\"agent\":{\"ac\":200,\"av\":7}}}");
+            Assert.IsTrue(reader.ReadTwin(good, 0, good.Length, defaults));
+            Assert.AreEqual(4294967297L, reader.Version);
+            Assert.AreEqual(7L, reader.AcknowledgedVersion);
+            Assert.AreEqual(7200, reader.Settings.LifetimeSeconds);
+            Assert.AreEqual((int)RenewMode.Prewarm, (int)reader.Settings.RenewMode);
+            Assert.IsFalse(reader.ReadTwin(good, 0, good.Length - 1, defaults));
+
+            byte[] bad = Encoding.UTF8.GetBytes("{\"desired\":{\"agent\":{\"keepAliveSeconds\":99999999999999999999},"
+                + "\"$version\":2},\"reported\":{}}");
+            Assert.IsTrue(reader.ReadTwin(bad, 0, bad.Length, defaults));
+            Assert.IsNull(reader.Settings);
+            Assert.IsTrue(reader.Problems.IndexOf("keepAliveSeconds") >= 0);
+        }
+
+        [TestMethod]
         public void Checksum_of_the_check_text_is_the_published_one()
         {
             byte[] text = Encoding.UTF8.GetBytes("123456789");

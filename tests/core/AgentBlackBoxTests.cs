@@ -52,6 +52,17 @@ public sealed class AgentBlackBoxTests
         Assert.StartsWith("#1 boot 1 up 100 s utc 1800000100: connection reset, connected, gap ", DiagnosticsText.Line(entry));
     }
 
+    [Fact]
+    public void The_age_of_a_token_is_its_own_when_other_settings_came_a_moment_before_the_end()
+    {
+        AgentRig rig = new AgentRig().Start();
+        rig.RunTo(100_000).Change(2, "{\"token\":{\"lifetimeSeconds\":7200}}").Lose(LinkEnd.Reset).RunFor(20_000);
+        BlackBoxEntry entry = rig.Entries()[0];
+        Assert.Equal(DisconnectReason.ConnectionReset, entry.Reason);
+        Assert.InRange(entry.TokenAgeSeconds, 99, 100);
+        Assert.Equal(3600, entry.TokenAgeSeconds + entry.TokenRemainingSeconds);
+    }
+
     [Theory]
     [InlineData(-1_000_000, TlsFault.Unknown, DisconnectReason.TlsWrongClock)]
     [InlineData(1_000_000, TlsFault.Unknown, DisconnectReason.TlsWrongClock)]

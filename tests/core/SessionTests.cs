@@ -226,6 +226,20 @@ public sealed class SessionTests
         Assert.InRange(rig.Session.NextWakeMs - rig.Ms, Backoff.DelayMsMin, 1000);
     }
 
+    [Theory]
+    [InlineData(7200)]
+    [InlineData(600)]
+    public void Another_lifetime_in_the_settings_is_not_taken_for_a_step_of_the_clock(int lifetime)
+    {
+        SessionRig rig = new(Build.Settings());
+        rig.OnConnect = _ => rig.After(10, () => rig.Session.OnRefused(rig.Now, 5));
+        rig.Connect().RunFor(10);
+        rig.Do((session, now) => session.OnSettings(now, Build.Settings(lifetime: lifetime), reconnects: true));
+        rig.UtcOffsetSeconds += 3; // a correction that explains nothing
+        rig.Do((session, now) => session.OnTimeKnown(now));
+        Assert.Equal(DisconnectReason.RefusedNotAuthorized, rig.Session.LastReason);
+    }
+
     [Fact]
     public void Stopping_says_goodbye_and_is_final()
     {

@@ -82,13 +82,16 @@ public sealed class BoardOrdersTests
         await using var hub = new HubRig();
         var service = new ServiceSide(hub);
         await using BoardRun board = new(hub, RetriesSoon);
-        board.Set("NANO_HANDSHAKE_MS", "6000");
         board.PowerOn();
         await service.AcknowledgedAsync(203, 0);
+        board.Do("handshakes wait");
         Assert.Equal(200, (await service.CallAsync("renewNow")).Status);
+        board.Line("renewing");
+        board.Line("connecting");
         await HubRig.WaitAsync(() => hub.Server.ConnectedCount == 0, seconds: 20);
         long version = await service.ChangeAsync("""{"heartbeat":{"intervalSeconds":1}}""");
         Assert.DoesNotContain(board.Printed, line => line.Contains("renewed", StringComparison.Ordinal)); // nobody was told
+        board.Do("handshakes pass");
         board.Line("renewed (1)");
         await service.AcknowledgedAsync(200, version);
         Assert.Empty(board.Errors);

@@ -24,6 +24,44 @@ public sealed partial class BoardPartsTests
         Assert.All(roots, root => Assert.Equal(root.Subject, root.Issuer));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(7)]
+    [InlineData(1000)]
+    public void After_a_large_message_and_only_there_a_small_one_follows_at_the_packets_end(int piece)
+    {
+        // PINGRESP, a PUBLISH below and one at the limit, a PUBACK, one of 32 KB, an empty body, a large body that is no PUBLISH.
+        (byte First, byte[] Length, int Body, bool IsFollowed)[] packets =
+        [
+            (0xD0, [0], 0, false), (0x30, [255, 1], 255, false), (0x30, [128, 2], 256, true), (0x40, [2], 2, false),
+            (0x3B, [128, 128, 2], 32_768, true), (0x30, [0], 0, false), (0x90, [128, 2], 256, false), (0x30, [128, 2], 256, true),
+        ];
+        Type type = OnHost.Type("Agent.Board.LargeMessage");
+        object large = Activator.CreateInstance(type)!;
+        byte[] buffer = new byte[piece];
+        foreach ((byte first, byte[] length, int body, bool isFollowed) in packets)
+        {
+            byte[] packet = [first, .. length, .. Enumerable.Repeat((byte)0x30, body)];
+            for (int at = 0; at < packet.Length; at += piece)
+            {
+                Assert.False((bool)type.GetProperty("IsSmallDue")!.GetValue(large)!);
+                int count = Math.Min(piece, packet.Length - at);
+                packet.AsSpan(at, count).CopyTo(buffer);
+                type.GetMethod("Follow")!.Invoke(large, [buffer, count]);
+            }
+
+            List<byte> small = [];
+            while ((bool)type.GetProperty("IsSmallDue")!.GetValue(large)!)
+            {
+                int count = (int)type.GetMethod("TakeSmall")!.Invoke(large, [buffer])!;
+                small.AddRange(buffer.AsSpan(0, count));
+            }
+
+            Assert.Equal(isFollowed ? [0x30, 3, 0, 1, (byte)'.'] : new byte[0], small);
+        }
+    }
+
     [Fact]
     public void The_boards_signatures_are_the_hosts_for_every_length_of_key_and_text()
     {

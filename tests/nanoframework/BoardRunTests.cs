@@ -1,3 +1,5 @@
+using System.Text;
+using Agent.Hub;
 using Agent.Tests.Hub;
 
 namespace Agent.Tests.NanoFramework;
@@ -94,6 +96,21 @@ public sealed class BoardRunTests
         board.Line("clock changed by -");
         board.Line("connected");
         Assert.Contains("outside the certificate's dates", board.Line("black box: "), StringComparison.Ordinal);
+    }
+
+    /// <summary>On the interpreter this froze the whole board, for ever, while the firmware allowed TLS 1.3.</summary>
+    [Fact]
+    public async Task A_hub_that_is_silent_after_the_handshake_costs_one_attempt()
+    {
+        await using var hub = new HubRig();
+        HubFault fault = hub.Server.OrderFault(HubFaultOrder.Parse(Encoding.UTF8.GetBytes("""{"kind":"silentHub","all":true}"""))).Value!;
+        await using BoardRun board = new(hub, "settings.backoffMaxSeconds=1\n");
+        board.Set("NANO_CONNACK_MS", "2000");
+        board.PowerOn();
+        Assert.StartsWith("failed: hub silent", board.Line("failed"), StringComparison.Ordinal);
+        hub.Server.EndFault(fault.Id);
+        board.Line("connected");
+        Assert.Empty(board.Errors);
     }
 
     [Fact]

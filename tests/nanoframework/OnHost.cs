@@ -16,7 +16,7 @@ internal static class OnHost
         string[] files =
         [
             .. FirmwareSources.Files.Where(file => file.Contains("/core/", StringComparison.Ordinal)),
-            .. new[] { "HmacSha256.cs", "NamedValues.cs", "Identity.cs", "BoardConfiguration.cs", "FlashCode.cs" }
+            .. new[] { "HmacSha256.cs", "NamedValues.cs", "Identity.cs", "BoardConfiguration.cs", "FlashCode.cs", "LargeMessage.cs" }
                 .Select(name => Path.Combine(FirmwareSources.Root, "device/board", name)),
         ];
         string[] host = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator);

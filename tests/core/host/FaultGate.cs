@@ -13,6 +13,9 @@ internal enum GateMode
 
     /// <summary>Closed at once.</summary>
     Close,
+
+    /// <summary>TCP comes up and the rest waits until the mode is another.</summary>
+    Hold,
 }
 
 /// <summary>A stretch of network between an agent and its hub that can be made to fail, for this agent alone.</summary>
@@ -65,6 +68,11 @@ internal sealed class FaultGate : IAsyncDisposable
             while (true)
             {
                 TcpClient client = Keep(await _listener.AcceptTcpClientAsync(_stop.Token));
+                while (Mode == GateMode.Hold)
+                {
+                    await Task.Delay(20, _stop.Token);
+                }
+
                 if (Mode == GateMode.Close)
                 {
                     client.Close();

@@ -30,7 +30,9 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
         (DisconnectReason.RefusedUnavailable, () => RefusedAsync(3)),
         (DisconnectReason.RefusedCredentials, () => RefusedAsync(4)),
         (DisconnectReason.RefusedNotAuthorized, WrongKeyAsync),
+        (DisconnectReason.RefusedOther, RefusedOtherAsync),
         (DisconnectReason.ClockSkew, ClockSkewAsync),
+        (DisconnectReason.TokenExpired, TokenExpiredAsync),
         (DisconnectReason.HubClosedAtExpiry, ExpiryAsync),
         (DisconnectReason.TakenOver, TakenOverAsync),
         (DisconnectReason.KeepAliveLost, () => FrozenAsync(Core.Build.Settings(heartbeat: 0, keepAlive: 5))),
@@ -44,10 +46,14 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
         (DisconnectReason.PlannedRenewal, () => MethodAsync("renewNow", "renewed")),
         (DisconnectReason.SettingsChange, SettingsChangeAsync),
         (DisconnectReason.Reboot, () => MethodAsync("reboot", "restart asked for")),
-        (DisconnectReason.Restarted, () => EndedAsync(crash: false)),
-        (DisconnectReason.Crash, () => EndedAsync(crash: true)),
-        (DisconnectReason.NetworkLost, () => ToldAsync(hasAddress: true)),
-        (DisconnectReason.NoAddress, () => ToldAsync(hasAddress: false)),
+        (DisconnectReason.Stopped, StoppedAsync),
+        (DisconnectReason.Restarted, () => EndedAsync(null)),
+        (DisconnectReason.Crash, () => EndedAsync(new InvalidOperationException("planted"))),
+        (DisconnectReason.OutOfMemory, () => EndedAsync(new OutOfMemoryException("planted"))),
+        (DisconnectReason.NetworkLost, () => ToldAsync((core, now) => core.OnNetworkLost(now, true), "no network")),
+        (DisconnectReason.NoAddress, () => ToldAsync((core, now) => core.OnNetworkLost(now, false), "no network")),
+        (DisconnectReason.Watchdog, () => ToldAsync((core, now) => core.OnFatal(now, DisconnectReason.Watchdog), null)),
+        (DisconnectReason.TlsNoMemory, TlsNoMemoryAsync),
     ];
 
     [Fact]
@@ -140,6 +146,20 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
         return await FailingAsync(AgentRun.Text("localhost"), hub.Port, hub.Roots);
     }
 
+    /// <summary>
+    /// The PC's codec ends a connection over a CONNACK code above 5, which MQTT 3.1.1 reserves; M2Mqtt passes it on, and so the agent
+    /// is told as the board's driver tells it.
+    /// </summary>
+    private static async Task<DisconnectReason> RefusedOtherAsync()
+    {
+        await using FaultGate gate = new(0, GateMode.Hold);
+        await using AgentRun agent = new(AgentRun.Text("localhost"), null, gate.Port);
+        await agent.LineAsync("connecting");
+        agent.Driver.Do((core, now) => core.OnRefused(now, 6));
+        await agent.LineAsync("failed:");
+        return await NewestAsync(agent);
+    }
+
     private static AgentRun OnHub(HubRig hub, TokenSettings settings, int? port = null, TimeProvider? time = null, byte[]? key = null)
     {
         Device device = hub.Server.Registry.Devices[0];
@@ -167,6 +187,52 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
         agent.Driver.Do((_, _) => { }); // a turn, in which the step is seen
         await agent.LineAsync("connected");
         return await NewestAsync(agent);
+    }
+
+    /// <summary>The token is good when the attempt begins; while TLS waits the clock is set right, and it has run out.</summary>
+    private static async Task<DisconnectReason> TokenExpiredAsync()
+    {
+        await using FakeHub hub = new() { Code = 5 };
+        await using FaultGate gate = new(hub.Port, GateMode.Hold);
+        ShiftedTime clock = new();
+        await using AgentRun agent = new(
+            AgentRun.Text("localhost"), hub.Roots, gate.Port, Core.Build.Settings(heartbeat: 0, lifetime: 600),
+            time: new Offset(clock, TimeSpan.FromHours(-2)));
+        await agent.LineAsync("connecting");
+        clock.Advance(TimeSpan.FromHours(2));
+        gate.Mode = GateMode.Forward;
+        await agent.LineAsync("failed: ");
+        return await NewestAsync(agent);
+    }
+
+    /// <summary>A PC has memory for TLS always; that it has none is told to the agent as the board's driver tells it.</summary>
+    private static async Task<DisconnectReason> TlsNoMemoryAsync()
+    {
+        await using FaultGate gate = new(0, GateMode.Hold);
+        await using AgentRun agent = new(AgentRun.Text("localhost"), null, gate.Port);
+        await agent.LineAsync("connecting");
+        await agent.AskAsync(core =>
+        {
+            core.NoteMemory(40_000, 9_000);
+            return true;
+        });
+        gate.Mode = GateMode.Close;
+        await agent.LineAsync("failed:");
+        return await NewestAsync(agent);
+    }
+
+    /// <summary>An end on purpose is nothing to keep for the next start, which shows no entry; the session has it.</summary>
+    private static async Task<DisconnectReason> StoppedAsync()
+    {
+        using HubFolder folder = new();
+        await using FakeHub hub = new();
+        AgentRun agent = new(AgentRun.Text("localhost"), hub.Roots, hub.Port, folder: folder.Path);
+        await agent.LineAsync("acknowledged");
+        await agent.StopAsync();
+        DisconnectReason seen = agent.Driver.Agent.Session.LastReason;
+        await using AgentRun next = new(AgentRun.Text("localhost"), hub.Roots, hub.Port, folder: folder.Path);
+        await next.LineAsync("acknowledged");
+        return await NewestAsync(next) == DisconnectReason.None ? seen : DisconnectReason.Unknown;
     }
 
     /// <summary>The renewal hangs in opening its second connection, and meanwhile the token runs out.</summary>
@@ -273,16 +339,16 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
     }
 
     /// <summary>The program dies; the next one reads what it left behind.</summary>
-    private static async Task<DisconnectReason> EndedAsync(bool crash)
+    private static async Task<DisconnectReason> EndedAsync(Exception? fault)
     {
         using HubFolder folder = new();
         await using FakeHub hub = new();
         AgentRun agent = new(AgentRun.Text("localhost"), hub.Roots, hub.Port, folder: folder.Path);
         await agent.LineAsync("acknowledged");
-        if (crash)
+        if (fault is not null)
         {
-            agent.Driver.Do((_, _) => throw new InvalidOperationException("planted"));
-            await Assert.ThrowsAsync<InvalidOperationException>(() => agent.Ended);
+            agent.Driver.Do((_, _) => throw fault);
+            await Assert.ThrowsAsync(fault.GetType(), () => agent.Ended);
         }
 
         using HubFolder copy = new(); // what is on the disk at this moment, as after a power cut
@@ -294,7 +360,7 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
         await using AgentRun next = new(AgentRun.Text("localhost"), hub.Roots, hub.Port, folder: copy.Path);
         await next.LineAsync("acknowledged");
         DisconnectReason seen = await NewestAsync(next);
-        if (!crash)
+        if (fault is null)
         {
             await agent.DisposeAsync();
         }
@@ -302,14 +368,18 @@ public sealed class FaultMatrixTests(ITestOutputHelper output)
         return seen;
     }
 
-    /// <summary>A PC's network is always up; this one fault is told to the agent as the board's Wi-Fi driver tells it.</summary>
-    private static async Task<DisconnectReason> ToldAsync(bool hasAddress)
+    /// <summary>A lost network and a hang, which a PC's driver cannot see: the agent is told as the board's driver tells it.</summary>
+    private static async Task<DisconnectReason> ToldAsync(Action<DeviceAgent, Now> fault, string? line)
     {
         await using FakeHub hub = new();
         await using AgentRun agent = new(hub);
         await agent.LineAsync("acknowledged");
-        agent.Driver.Do((core, now) => core.OnNetworkLost(now, hasAddress));
-        await agent.LineAsync("no network");
+        agent.Driver.Do(fault);
+        if (line is not null)
+        {
+            await agent.LineAsync(line);
+        }
+
         return await NewestAsync(agent);
     }
 

@@ -19,7 +19,6 @@ namespace nanoFramework.M2Mqtt;
 
 public class MqttClient : IMqttClient, IDisposable
 {
-    private const int ConnackPatienceMs = 30000;
     private const int RetryMs = 1000;
     private const int TriesMax = 3;
 
@@ -87,7 +86,7 @@ public class MqttClient : IMqttClient, IDisposable
         running = true;
         Run(ReceiveThread);
         Send(ConnectPacket(clientId, username, password, cleanSession, keepAlivePeriod));
-        if (!answered.WaitOne(ConnackPatienceMs, false) || connack == null || closing)
+        if (!answered.WaitOne(Machine.ConnackPatienceMs, false) || connack == null || closing)
         {
             throw new MqttCommunicationException();
         }

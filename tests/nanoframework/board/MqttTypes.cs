@@ -89,6 +89,11 @@ namespace nanoFramework.M2Mqtt
             int have = 0;
             while (have < buffer.Length)
             {
+                if (tls != null && !tls.DataAvailable)
+                {
+                    socket.Poll(-1, SelectMode.SelectRead); // the library does not, and may crash the board when it closes: not simulated
+                }
+
                 int read = tls == null ? 0 : tls.Read(buffer, have, buffer.Length - have);
                 if (read == 0)
                 {

@@ -40,10 +40,21 @@ namespace System.Net.Sockets
 
         public void Connect(EndPoint remoteEP) => Translate.Run(() => Inner.Connect(remoteEP));
 
-        public bool Poll(int microSeconds, SelectMode mode) => Inner.Poll(microSeconds);
+        public int ReceiveTimeout
+        {
+            get => Inner.ReceiveTimeout;
+            set => Inner.ReceiveTimeout = value;
+        }
+
+        public bool Poll(int microSeconds, SelectMode mode)
+        {
+            bool isThere = false;
+            Translate.Run(() => isThere = Inner.Poll(microSeconds));
+            return isThere;
+        }
 
         public void SetSocketOption(SocketOptionLevel optionLevel, SocketOptionName optionName, bool optionValue) =>
-            Inner.NoDelay = optionValue;
+            Inner.Set((int)optionLevel, (int)optionName, optionValue);
 
         public void Close() => Inner.Close();
 
@@ -91,7 +102,7 @@ namespace System.Net.Security
             System.Security.Cryptography.X509Certificates.X509Certificate clientCertificate,
             System.Security.Cryptography.X509Certificates.X509Certificate ca,
             SslProtocols enabledSslProtocols) =>
-            Sockets.Translate.Run(() => socket.Authenticate(targetHost, ca.Roots));
+            Sockets.Translate.Run(() => socket.Authenticate(targetHost, ca.Roots, (enabledSslProtocols & SslProtocols.Tls13) != 0));
 
         public int Read(byte[] buffer, int offset, int size)
         {

@@ -22,15 +22,23 @@ public sealed class BoardSocket
     /// <summary>A TLS stream that ended without a goodbye, by FIN or by reset, for reader and writer (RAN on the interpreter).</summary>
     private const int EndedWithoutGoodbye = -1;
 
+    private const int CrashExitCode = 139;
     private const int HostNotFound = 11001;
     private const int NetworkUnreachable = 10051;
 
     private static readonly ConcurrentDictionary<BoardSocket, bool> Open = [];
     private static volatile bool networkGone = !Machine.WifiUp;
 
+    private readonly byte[] arrived = new byte[16384];
+    private readonly Lock arriving = new();
     private readonly Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
     private SslStream? tls;
     private volatile bool silenced;
+    private bool hasTicketsToRead;
+    private Task<int>? nextArrival;
+    private int arrivedAt;
+    private int arrivedTo;
+    private int waitingReads;
 
     /// <summary>What Wi-Fi does to connections: packets vanish, nobody is told.</summary>
     public static void NetworkGone(bool gone)
@@ -60,13 +68,14 @@ public sealed class BoardSocket
         }
     }
 
-    public bool NoDelay
-    {
-        get => socket.NoDelay;
-        set => socket.NoDelay = value;
-    }
+    public void Set(int level, int name, bool value) =>
+        socket.SetSocketOption((SocketOptionLevel)level, (SocketOptionName)name, value);
 
-    public bool DataAvailable => socket.Connected && socket.Available > 0;
+    /// <summary>Whether the TLS record read last holds more.</summary>
+    public bool DataAvailable => arrivedAt < arrivedTo;
+
+    /// <summary>Milliseconds a secure read waits; 0 = for ever.</summary>
+    public int ReceiveTimeout { get; set; }
 
     public void Connect(EndPoint end)
     {
@@ -85,8 +94,9 @@ public sealed class BoardSocket
     }
 
     /// <summary>The handshake: everything managed stands still until it ends.</summary>
-    public void Authenticate(string host, X509Certificate2Collection roots) => Machine.Hold(() =>
+    public void Authenticate(string host, X509Certificate2Collection roots, bool allowsTls13) => Machine.Hold(() =>
     {
+        hasTicketsToRead = allowsTls13;
         X509ChainPolicy policy = new()
         {
             TrustMode = X509ChainTrustMode.CustomRootTrust,
@@ -127,25 +137,49 @@ public sealed class BoardSocket
     public int Read(byte[] bytes, int offset, int count)
     {
         int read = 0;
-        GuardTls(() => read = Stream().Read(bytes, offset, count));
-        while (silenced)
+        if (hasTicketsToRead)
         {
-            Thread.Sleep(50); // nothing comes any more, not even an end
-            if (!Open.ContainsKey(this))
-            {
-                throw new BoardSocketException((int)SocketError.NotConnected);
-            }
+            // Woken by the server's session tickets, native code waits for data that may never come, and everything with it (RAN).
+            hasTicketsToRead = false;
+            Machine.Freeze(() => GuardTls(() => read = Stream().Read(bytes, offset, count)));
+            return read;
         }
 
+        GuardTls(() => read = TakeArrived(bytes, offset, count));
         Machine.Pass();
         return read;
     }
 
-    public bool Poll(int microseconds) => socket.Poll(microseconds, SelectMode.SelectRead);
+    /// <summary>Waits until there is something to read, an end included; below 0 = for ever.</summary>
+    public bool Poll(int microseconds)
+    {
+        if (hasTicketsToRead)
+        {
+            return true;
+        }
+
+        bool isThere = false;
+        Guard(() => isThere = DataAvailable || silenced
+            || ((IAsyncResult)NextArrival()).AsyncWaitHandle.WaitOne(microseconds < 0 ? -1 : microseconds / 1000));
+        while (silenced && Open.ContainsKey(this))
+        {
+            Thread.Sleep(50); // nothing comes any more, not even an end
+        }
+
+        Machine.Pass();
+        return isThere;
+    }
 
     public void Close()
     {
         Open.TryRemove(this, out _);
+        if (Volatile.Read(ref waitingReads) > 0)
+        {
+            // Woken by the close, the native read looks at a TLS state that is gone: the end of the whole board (RAN).
+            Console.Error.WriteLine("TLS was closed under a secure read that waited");
+            Environment.Exit(CrashExitCode);
+        }
+
         try
         {
             tls?.Close();
@@ -155,6 +189,39 @@ public sealed class BoardSocket
         {
             // Closing what has ended is no fault on the board either.
         }
+    }
+
+    private Task<int> NextArrival()
+    {
+        lock (arriving)
+        {
+            return nextArrival ??= Stream().ReadAsync(arrived, 0, arrived.Length);
+        }
+    }
+
+    private int TakeArrived(byte[] bytes, int offset, int count)
+    {
+        if (!DataAvailable)
+        {
+            Task<int> arrival = NextArrival();
+            Interlocked.Increment(ref waitingReads);
+            try
+            {
+                arrivedTo = arrival.GetAwaiter().GetResult();
+            }
+            finally
+            {
+                Interlocked.Decrement(ref waitingReads);
+            }
+
+            arrivedAt = 0;
+            nextArrival = null;
+        }
+
+        int taken = Math.Min(count, arrivedTo - arrivedAt);
+        Array.Copy(arrived, arrivedAt, bytes, offset, taken);
+        arrivedAt += taken;
+        return taken;
     }
 
     private Stream Stream() => tls ?? throw new BoardSocketException((int)SocketError.NotConnected);

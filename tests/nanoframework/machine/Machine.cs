@@ -15,6 +15,7 @@ public static class Machine
     public const int RebootExitCode = 64;
 
     private static readonly ManualResetEventSlim Running = new(true);
+    private static readonly ManualResetEventSlim HandshakesPass = new(true);
     private static readonly AutoResetEvent NetworkNews = new(false);
     private static long clockOffsetTicks;
     private static volatile bool stalled;
@@ -30,6 +31,9 @@ public static class Machine
 
     /// <summary>Milliseconds that each handshake takes longer than the host needs.</summary>
     public static int HandshakeMs { get; } = Number("NANO_HANDSHAKE_MS", 0);
+
+    /// <summary>Milliseconds M2Mqtt waits for CONNACK.</summary>
+    public static int ConnackPatienceMs { get; } = Number("NANO_CONNACK_MS", 30_000);
 
     /// <summary>An interpreter built without reflection.</summary>
     public static bool LacksReflection { get; } = Number("NANO_NO_REFLECTION", 0) != 0;
@@ -80,12 +84,19 @@ public static class Machine
     }
 
     /// <summary>Runs native code that holds the interpreting thread: everything managed stands still meanwhile.</summary>
-    public static void Hold(Action native)
+    public static void Hold(Action native) => Freeze(() =>
+    {
+        HandshakesPass.Wait();
+        Thread.Sleep(HandshakeMs);
+        native();
+    });
+
+    /// <summary>The same for native code that is no handshake.</summary>
+    public static void Freeze(Action native)
     {
         Running.Reset();
         try
         {
-            Thread.Sleep(HandshakeMs);
             native();
         }
         finally
@@ -122,6 +133,9 @@ public static class Machine
                     break;
                 case "memory":
                     NativeFree = int.Parse(words[1], CultureInfo.InvariantCulture);
+                    break;
+                case "handshakes":
+                    (words[1] == "wait" ? (Action)HandshakesPass.Reset : HandshakesPass.Set)();
                     break;
                 case "stall":
                     stalled = true;
