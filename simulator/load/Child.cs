@@ -19,14 +19,20 @@ internal sealed class Child : IAsyncDisposable
 
     /// <summary>Starts it with these arguments of the command line and waits for its first answer.</summary>
     /// <exception cref="IOException">It ended instead; the text is what it said of why.</exception>
-    public static Task<(Child Child, JsonObject Ready)> StartAsync(string name, params string[] arguments)
+    public static Task<(Child Child, JsonObject Ready)> StartAsync(string name, params string[] arguments) =>
+        StartAsync(name, new Dictionary<string, string>(), arguments);
+
+    /// <summary>The same with settings of its runtime and C library, where the environment does not have them already.</summary>
+    public static Task<(Child Child, JsonObject Ready)> StartAsync(
+        string name, IReadOnlyDictionary<string, string> settings, params string[] arguments)
     {
         (string program, string[] before) = OwnProgram();
-        return StartOtherAsync(name, program, [.. before, .. arguments]);
+        return StartOtherAsync(name, program, [.. before, .. arguments], settings);
     }
 
     /// <summary>The same with another program that understands the orders.</summary>
-    public static async Task<(Child Child, JsonObject Ready)> StartOtherAsync(string name, string program, string[] arguments)
+    public static async Task<(Child Child, JsonObject Ready)> StartOtherAsync(
+        string name, string program, string[] arguments, IReadOnlyDictionary<string, string>? settings = null)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
@@ -34,6 +40,11 @@ internal sealed class Child : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        foreach ((string key, string value) in settings ?? new Dictionary<string, string>())
+        {
+            start.Environment.TryAdd(key, value);
+        }
+
         Process process = Process.Start(start)!;
         var child = new Child(process, name);
         try

@@ -56,6 +56,9 @@ public static class HubChild
             {
                 cpuMicros = own.CpuMicros,
                 bytes = own.Bytes,
+                compilerMicros = ProcessFigures.CompilerMicros,
+                pauseMicros = ProcessFigures.PauseMicros,
+                allocatedBytes = GC.GetTotalAllocatedBytes(),
                 managedBytes = GC.GetTotalMemory(false),
                 connected = hub.ConnectedCount,
                 messages = hub.TelemetryCount,

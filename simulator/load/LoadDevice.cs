@@ -6,8 +6,9 @@ namespace Agent.Load;
 /// <summary>One device of a load test: connects, sends, counts acknowledgements, renews.</summary>
 /// <remarks>
 /// It is no SDK's model: load is what is wanted, and that its cost is the connection's and not the generator's. Its handler calls
-/// come from the engine's threads; sends in the open loop come from the pacer's thread. The ring of moments holds as many messages
-/// as one device may have under way; when it is full the pacer passes the device over and says so.
+/// come from the engine's threads, and what waits for an answer goes on right there: a device that is done starts the next one
+/// without a switch of threads. Sends in the open loop come from the pacer's thread. The ring of moments holds as many messages as
+/// one device may have under way; when it is full the pacer passes the device over and says so.
 /// </remarks>
 internal sealed class LoadDevice(LoadFleet fleet, int index) : IClientHandler
 {
@@ -41,7 +42,7 @@ internal sealed class LoadDevice(LoadFleet fleet, int index) : IClientHandler
     public async Task ConnectAsync(CancellationToken cancellation)
     {
         LoadTarget target = fleet.Target;
-        var answer = new TaskCompletionSource<byte>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var answer = new TaskCompletionSource<byte>();
         connack = answer;
         sent = 0;
         acknowledged = 0;
@@ -59,7 +60,7 @@ internal sealed class LoadDevice(LoadFleet fleet, int index) : IClientHandler
     {
         if (session is { IsOpen: true } open)
         {
-            var gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            var gone = new TaskCompletionSource();
             closed = gone;
             open.SendDisconnect();
             open.Close();

@@ -6,8 +6,8 @@ namespace Agent.Load;
 /// <summary>The devices of one process: opens them at a pace, keeps them, has them send and renew.</summary>
 public sealed class LoadFleet
 {
-    // More at once than a hub admits strangers of one address would make it throw the oldest out.
-    private const int RenewingAtOnceMax = 64;
+    // Renewals are to be even, also after a pause of the collector: what has gathered in it does not come as a herd.
+    private const int RenewingAtOnceMax = 8;
 
     private readonly LoadDevice[] devices;
     private readonly int[] moments;

@@ -26,13 +26,14 @@ internal sealed class LoadPairs : IAsyncDisposable
     public static async Task<LoadPairs> StartAsync(int connections, int pairs, TlsEngine engine, bool resume)
     {
         var made = new LoadPairs();
+        IReadOnlyDictionary<string, string> settings = SettingsFor(2 * pairs);
         try
         {
             for (int pair = 0, first = 0; pair < pairs; pair++)
             {
                 int count = (connections + pairs - 1 - pair) / pairs;
                 (Child hub, JsonObject ready) = await Child.StartAsync(
-                    $"hub {pair + 1}", "bench", "wire-hub", "--first", Text(first), "--count", Text(count), "--tls", engine.Name())
+                    $"hub {pair + 1}", settings, "bench", "wire-hub", "--first", Text(first), "--count", Text(count), "--tls", engine.Name())
                     .ConfigureAwait(false);
                 made.hubs.Add(hub);
                 string[] arguments =
@@ -40,7 +41,8 @@ internal sealed class LoadPairs : IAsyncDisposable
                     "bench", "wire-fleet", "--port", ready["port"]!.ToString(), "--ca", (string)ready["ca"]!,
                     "--connection-strings", (string)ready["devices"]!, "--tls", engine.Name(),
                 ];
-                (Child fleet, _) = await Child.StartAsync($"fleet {pair + 1}", resume ? [.. arguments, "--resume"] : arguments)
+                (Child fleet, _) = await Child.StartAsync(
+                    $"fleet {pair + 1}", settings, resume ? [.. arguments, "--resume"] : arguments)
                     .ConfigureAwait(false);
                 made.fleets.Add(fleet);
                 made.counts.Add(count);
@@ -58,6 +60,10 @@ internal sealed class LoadPairs : IAsyncDisposable
 
     /// <summary>Says the same to every hub; their answers' numbers under a key, added up by <see cref="Sum"/>.</summary>
     public Task<JsonObject[]> AskHubsAsync(string order) => Task.WhenAll(hubs.Select(hub => hub.AskAsync(order)));
+
+    /// <summary>Says the same to hubs and fleets.</summary>
+    public async Task<JsonObject[]> AskAllAsync(string order) =>
+        [.. await AskHubsAsync(order).ConfigureAwait(false), .. await AskFleetsAsync((_, _) => order).ConfigureAwait(false)];
 
     /// <summary>Says to each fleet what belongs to its number of devices.</summary>
     /// <param name="order">From a fleet's share of all (0 to 1) and its count to the order.</param>
@@ -105,6 +111,18 @@ internal sealed class LoadPairs : IAsyncDisposable
         await Task.WhenAll(fleets.Select(fleet => fleet.DisposeAsync().AsTask())).ConfigureAwait(false);
         await Task.WhenAll(hubs.Select(hub => hub.DisposeAsync().AsTask())).ConfigureAwait(false);
     }
+
+    /// <summary>What each of so many processes is started with.</summary>
+    /// <remarks>
+    /// The processors are dealt out: with a loop for each of them in each process there would be more threads ready than processors,
+    /// and an acknowledgement would wait for the scheduler's slices (3 ms) of the others. Memory comes in huge pages where the system
+    /// gives them to who asks: a tenth of the ramp's processor time was first touches of fresh pages.
+    /// </remarks>
+    private static Dictionary<string, string> SettingsFor(int processes) => new()
+    {
+        ["DOTNET_PROCESSOR_COUNT"] = Math.Max(1, Environment.ProcessorCount / processes).ToString("x", CultureInfo.InvariantCulture),
+        ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1",
+    };
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

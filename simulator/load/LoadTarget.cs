@@ -28,6 +28,7 @@ public sealed class LoadTarget
         options = [.. Enumerable.Range(0, addresses).Select(number => new ClientOptions
         {
             Tls = tls,
+            ContinuesInline = true,
             LocalAddress = addresses == 1 ? null : new IPAddress([127, 0, (byte)(1 + (number / 250)), (byte)(2 + (number % 250))]),
         })];
     }

@@ -9,6 +9,12 @@ namespace Agent.Load;
 /// <param name="Bytes">Resident memory that is nobody else's (RssAnon), bytes; the working set where the system tells no better.</param>
 public readonly partial record struct ProcessFigures(double CpuMicros, long Bytes)
 {
+    /// <summary>What this process has spent in its compiler, µs.</summary>
+    public static double CompilerMicros => JitInfo.GetCompilationTime().TotalMicroseconds;
+
+    /// <summary>How long its collector has held everything up, µs.</summary>
+    public static double PauseMicros => GC.GetTotalPauseDuration().TotalMicroseconds;
+
     /// <summary>This process's.</summary>
     public static ProcessFigures Own() => new(Environment.CpuUsage.TotalTime.TotalMicroseconds, BytesOf("self") ?? Environment.WorkingSet);
 

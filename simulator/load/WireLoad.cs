@@ -31,7 +31,7 @@ public sealed record WireLoadOptions
 
 /// <summary><c>bench wire</c>: a fleet and a hub in processes of their own, by the ten thousand.</summary>
 /// <remarks>
-/// In order: a warm-up, whose connections go away again; all devices connect, in five legs with OpenSSL's own speed measured between
+/// In order: a warm-up, whose connections go away again, in rounds until the compilers of all processes are at rest; all devices connect, in five legs with OpenSSL's own speed measured between
 /// them; all rests and memory is read after a full collection at both ends, against what it was after the warm-up; messages without
 /// anything else, for the processor time of a message;
 /// messages while a tenth of the fleet renews, for the latencies. A message's latency runs from when it was handed to the engine;
@@ -44,6 +44,9 @@ public static class WireLoad
     internal const int Legs = 5;
 
     private const int WarmUps = 2000;
+    private const int WarmUpRoundsMax = 5;
+    private const double CompilingPartMax = 0.01;
+    private static readonly TimeSpan WarmUpRest = TimeSpan.FromMilliseconds(400);
     private const double BaselineSeconds = 0.3;
     private const int RenewingPart = 10;
 
@@ -64,7 +67,7 @@ public static class WireLoad
         await using (pairs.ConfigureAwait(false))
         {
             string dials = Text(options.DialsAtOnce);
-            await pairs.AskFleetsAsync((_, count) => $"warm {Math.Min(count, WarmUps)} {dials}").ConfigureAwait(false);
+            await WarmUpAsync(pairs, dials).ConfigureAwait(false);
             onProgress(0.1);
             JsonObject[] hubsBefore = await pairs.AskHubsAsync("settle").ConfigureAwait(false);
             JsonObject[] fleetsBefore = await pairs.AskFleetsAsync((_, _) => "settle").ConfigureAwait(false);
@@ -103,8 +106,8 @@ public static class WireLoad
                 ("messagesPerSecond", Round(busy.Messages / options.Seconds)),
                 ("ackP50Ms", busy.Acknowledged.PercentileMs(0.50)),
                 ("ackP99Ms", busy.Acknowledged.PercentileMs(0.99)),
-                ("hubCpuMicrosPerMessage", Round(calm.HubMicros / calm.Messages)),
-                ("fleetCpuMicrosPerMessage", Round(calm.FleetMicros / calm.Messages)),
+                ("hubCpuMicrosPerMessage", Round(calm.Hubs("cpuMicros") / calm.Messages)),
+                ("fleetCpuMicrosPerMessage", Round(calm.FleetsUsed("cpuMicros") / calm.Messages)),
                 ("generatorLagP99Ms", busy.Lag.PercentileMs(0.99)),
                 ("pairs", limits.Pairs),
                 ("hubCpuMicrosPerConnect", Round(ramp.HubMicros / options.Connections)),
@@ -113,6 +116,11 @@ public static class WireLoad
                 ("calmAckP99Ms", calm.Acknowledged.PercentileMs(0.99)),
                 ("ackFromScheduleP99Ms", busy.Acknowledged.PercentileMs(0.99) + busy.Lag.PercentileMs(0.99)),
                 ("renewals", busy.Renewals),
+                ("renewalsPerSecond", Round(busy.Renewals / options.Seconds)),
+                ("hubPauseMs", Round(busy.Hubs("pauseMicros") / 1000)),
+                ("fleetPauseMs", Round(busy.FleetsUsed("pauseMicros") / 1000)),
+                ("hubAllocatedBytesPerMessage", Round(calm.Hubs("allocatedBytes") / calm.Messages)),
+                ("fleetAllocatedBytesPerMessage", Round(calm.FleetsUsed("allocatedBytes") / calm.Messages)),
                 ("messagesUnsent", LoadPairs.SumOf(busy.Fleets, "unsent") + LoadPairs.SumOf(calm.Fleets, "unsent")),
                 ("messagesUnacknowledged", calm.Messages + busy.Messages - calm.Acknowledged.Count - busy.Acknowledged.Count),
                 ("hubBytes", LoadPairs.Sum(hubsIdle, "bytes")),
@@ -134,6 +142,24 @@ public static class WireLoad
         }
     }
 
+    private static async Task WarmUpAsync(LoadPairs pairs, string dials)
+    {
+        for (int round = 0; round < WarmUpRoundsMax; round++)
+        {
+            JsonObject[] before = await pairs.AskAllAsync("mark").ConfigureAwait(false);
+            await pairs.AskFleetsAsync((_, count) => $"warm {Math.Min(count, WarmUps)} {dials}").ConfigureAwait(false);
+
+            // What has become hot is compiled when nothing new has been for a tenth of a second.
+            await Task.Delay(WarmUpRest).ConfigureAwait(false);
+            JsonObject[] after = await pairs.AskAllAsync("mark").ConfigureAwait(false);
+            double compiling = LoadPairs.Sum(after, "compilerMicros") - LoadPairs.Sum(before, "compilerMicros");
+            if (compiling < CompilingPartMax * (LoadPairs.Sum(after, "cpuMicros") - LoadPairs.Sum(before, "cpuMicros")))
+            {
+                break;
+            }
+        }
+    }
+
     private static async Task<Stretch> SendAsync(LoadPairs pairs, WireLoadOptions options, int renewingPart)
     {
         JsonObject[] hubsBefore = await pairs.AskHubsAsync("mark").ConfigureAwait(false);
@@ -149,8 +175,8 @@ public static class WireLoad
         JsonObject[] hubs = await pairs.AskHubsAsync("mark").ConfigureAwait(false);
         return new Stretch(
             fleets, LoadPairs.SumOf(fleets, "sent"), renewals,
-            LoadPairs.Sum(hubs, "cpuMicros") - LoadPairs.Sum(hubsBefore, "cpuMicros"),
-            LoadPairs.Sum(fleets, "cpuMicros") - LoadPairs.Sum(fleetsBefore, "cpuMicros"),
+            key => LoadPairs.Sum(hubs, key) - LoadPairs.Sum(hubsBefore, key),
+            key => LoadPairs.Sum(fleets, key) - LoadPairs.Sum(fleetsBefore, key),
             LoadPairs.Counts(fleets, "acknowledgements"), LoadPairs.Counts(fleets, "lag"));
     }
 
@@ -182,8 +208,8 @@ public static class WireLoad
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 
-    /// <summary>One stretch of messages.</summary>
+    /// <summary>One stretch of messages; what hubs and fleets have used of something in it, by its key in their answers.</summary>
     private sealed record Stretch(
-        JsonObject[] Fleets, double Messages, int Renewals, double HubMicros, double FleetMicros, LatencyCounts Acknowledged,
-        LatencyCounts Lag);
+        JsonObject[] Fleets, double Messages, int Renewals, Func<string, double> Hubs, Func<string, double> FleetsUsed,
+        LatencyCounts Acknowledged, LatencyCounts Lag);
 }

@@ -17,6 +17,12 @@ public sealed record ClientOptions
     /// <summary>Time for DNS, TCP and TLS together. Default 30 s; at least 1 ms.</summary>
     public TimeSpan DialTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>
+    /// Whether what awaits a dial goes on at once on the engine's own thread, where handlers are called too, and must block as little
+    /// as they: the native engine then saves a switch of threads a dial. Default no.
+    /// </summary>
+    public bool ContinuesInline { get; init; }
+
     /// <summary>Sizes and times of a session.</summary>
     public SessionLimits Limits { get; init; } = new();
 

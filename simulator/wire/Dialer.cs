@@ -46,7 +46,7 @@ internal static class Dialer
                 options,
                 async candidate =>
                 {
-                    await link.DialAsync(candidate, options.LocalAddress, Name(remote), deadline).ConfigureAwait(false);
+                    await link.DialAsync(candidate, options, Name(remote), deadline).ConfigureAwait(false);
                     return link;
                 },
                 deadline,

@@ -1,22 +1,35 @@
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 
 namespace Agent.Wire;
 
 // NetworkStream's zero-byte read sometimes completes although nothing has arrived (stale epoll readiness, about once
 // per connection). SslStream then rents a 32 KB buffer and waits with it, for as long as the connection idles. Here a
 // zero-byte read completes only when a read would not block: measured, managed memory per idle TLS connection falls
-// from 49 to 6 KB a pair (facts/limits.md A3).
+// from 49 to 6 KB a pair (facts/limits.md A3). During a handshake what a read has brought waits for its turn (HandshakeLane).
 
 /// <summary>A socket as a stream whose zero-byte read is true: it completes when there is data or the end.</summary>
 internal sealed class IdleStream(Socket socket) : Stream
 {
     private volatile bool isWaiting;
+    private HandshakeLane? lane;
+    private bool hasPlace;
 
     /// <summary>Whether a read waits for the peer. Known only while <see cref="Watches"/>.</summary>
     public bool IsWaiting => isWaiting;
 
     /// <summary>Whether <see cref="IsWaiting"/> is kept up; costs something on every read that waits.</summary>
     public bool Watches { get; set; }
+
+    /// <summary>From here on what follows a read is a step of a handshake, and waits for its place.</summary>
+    public void BeginHandshake(HandshakeLane handshakes) => lane = handshakes;
+
+    /// <summary>The handshake is done, or has failed.</summary>
+    public void EndHandshake()
+    {
+        LeaveLane();
+        lane = null;
+    }
 
     public override bool CanRead => true;
 
@@ -33,11 +46,11 @@ internal sealed class IdleStream(Socket socket) : Stream
     }
 
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-        buffer.IsEmpty
-            ? WaitReadableAsync(cancellationToken)
-            : Watches
-                ? ReceiveWatchedAsync(buffer, cancellationToken)
-                : socket.ReceiveAsync(buffer, SocketFlags.None, cancellationToken);
+        lane is not null
+            ? ReadInLaneAsync(buffer, cancellationToken)
+            : buffer.IsEmpty
+                ? WaitReadableAsync(cancellationToken)
+                : ReceiveAsync(buffer, cancellationToken);
 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -69,6 +82,34 @@ internal sealed class IdleStream(Socket socket) : Stream
 
     public override void SetLength(long value) => throw new NotSupportedException();
 
+    private ValueTask<int> ReceiveAsync(Memory<byte> buffer, CancellationToken cancellationToken) => Watches
+        ? ReceiveWatchedAsync(buffer, cancellationToken)
+        : socket.ReceiveAsync(buffer, SocketFlags.None, cancellationToken);
+
+    private async ValueTask<int> ReadInLaneAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        LeaveLane();
+        if (buffer.IsEmpty)
+        {
+            return await WaitReadableAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        int count = await ReceiveAsync(buffer, cancellationToken).ConfigureAwait(false);
+        await lane!.EnterAsync(cancellationToken).ConfigureAwait(false);
+        hasPlace = true;
+        return count;
+    }
+
+    private void LeaveLane()
+    {
+        if (hasPlace)
+        {
+            hasPlace = false;
+            lane!.Leave();
+        }
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<int> WaitReadableAsync(CancellationToken cancellationToken)
     {
         while (!socket.Poll(0, SelectMode.SelectRead))
@@ -81,6 +122,7 @@ internal sealed class IdleStream(Socket socket) : Stream
         return 0;
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<int> ReceiveWatchedAsync(Memory<byte> buffer, CancellationToken cancellationToken)
     {
         isWaiting = true;

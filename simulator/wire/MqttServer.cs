@@ -5,7 +5,8 @@ using Agent.Wire.Native;
 
 namespace Agent.Wire;
 
-// Accepts connections and gives each its session. The accept loop outlives every error of accept, and strangers
+// Accepts connections and gives each its session. A thread of its own waits in accept: it is woken by the system itself, where an
+// asynchronous accept wakes a thread that wakes another, for every connection. The accept loop outlives every error of accept, and strangers
 // cannot wear it out: silent connections hold a socket and no TLS state, their number is bounded (Strangers), and one
 // sweep over a queue in order of arrival (the timeout is the same for all) ends the late ones. Connections that
 // somebody else accepted, such as WebSockets, come in through ServeAsync and are served by the same handler.
@@ -50,7 +51,7 @@ public sealed class MqttServer : IAsyncDisposable
         LocalEndPoint = (IPEndPoint)listener.LocalEndPoint!;
         TimeSpan step = TimeSpan.FromMilliseconds(Math.Clamp(options.ConnectTimeout.TotalMilliseconds / 8, 5, 500));
         sweep = options.Time.CreateTimer(_ => Sweep(), null, step, step);
-        accepting = Task.Run(AcceptAsync);
+        accepting = Task.Factory.StartNew(Accept, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
     }
 
     /// <summary>Where the server listens; the real port when 0 was asked for.</summary>
@@ -158,28 +159,27 @@ public sealed class MqttServer : IAsyncDisposable
         }
     }
 
-    private async Task AcceptAsync()
+    private void Accept()
     {
         while (!stopping.IsCancellationRequested)
         {
             try
             {
-                await AdmitAsync(await listener.AcceptAsync(stopping.Token).ConfigureAwait(false)).ConfigureAwait(false);
+                Admit(listener.Accept());
             }
             catch (SocketException) when (!stopping.IsCancellationRequested)
             {
                 // Out of file descriptors, or the peer gave up while queued. Either passes; spinning would not help.
-                await Task.Delay(TimeSpan.FromMilliseconds(20), options.Time).ConfigureAwait(false);
+                Pause(TimeSpan.FromMilliseconds(20));
             }
-            catch (Exception stopped) when (
-                stopped is SocketException or OperationCanceledException or ObjectDisposedException)
+            catch (Exception stopped) when (stopped is SocketException or ObjectDisposedException)
             {
                 return;
             }
         }
     }
 
-    private async ValueTask AdmitAsync(Socket socket)
+    private void Admit(Socket socket)
     {
         Interlocked.Increment(ref acceptedCount);
         var session = new ServerSession(handler, options.Limits, options.Time);
@@ -205,11 +205,13 @@ public sealed class MqttServer : IAsyncDisposable
         while (!strangers.TryAdd(session.Stranger) && !stopping.IsCancellationRequested)
         {
             // All of them wait for us: the newcomer, and those in the backlog behind it, wait with them.
-            await Task.Delay(TimeSpan.FromMilliseconds(5), options.Time, CancellationToken.None).ConfigureAwait(false);
+            Pause(TimeSpan.FromMilliseconds(5));
         }
 
         link.Serve(forget);
     }
+
+    private void Pause(TimeSpan length) => Task.Delay(length, options.Time, CancellationToken.None).GetAwaiter().GetResult();
 
     private IServerLink NewLink(Socket socket, ServerSession session) => native is null
         ? new PortableLink(socket, session, options.Limits.CloseLinger, options.Time) { ServerTls = options.Tls, WatchesPeer = true }

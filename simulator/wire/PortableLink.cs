@@ -74,7 +74,7 @@ internal sealed class PortableLink : IServerLink
     public Task SecureAsClientAsync(CheckedTlsStream tls, SslClientAuthenticationOptions options, CancellationToken cancel)
     {
         stream = tls;
-        return tls.AuthenticateAsClientAsync(options, cancel);
+        return ShakeAsync(tls.AuthenticateAsClientAsync, options, cancel);
     }
 
     public CheckedTlsStream NewClientTls() => new(inner);
@@ -127,7 +127,7 @@ internal sealed class PortableLink : IServerLink
                 await inner.ReadAsync(Memory<byte>.Empty).ConfigureAwait(false);
                 var secured = new SslStream(inner, leaveInnerStreamOpen: true);
                 stream = secured;
-                await secured.AuthenticateAsServerAsync(tls.Options).ConfigureAwait(false);
+                await ShakeAsync(secured.AuthenticateAsServerAsync, tls.Options, default).ConfigureAwait(false);
             }
         }
         catch (Exception fault)
@@ -142,6 +142,19 @@ internal sealed class PortableLink : IServerLink
         finally
         {
             whenOver((ServerSession)session);
+        }
+    }
+
+    private async Task ShakeAsync<T>(Func<T, CancellationToken, Task> authenticate, T options, CancellationToken cancellation)
+    {
+        inner.BeginHandshake(HandshakeLane.Shared);
+        try
+        {
+            await authenticate(options, cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            inner.EndHandshake();
         }
     }
 

@@ -56,6 +56,33 @@ public class EngineTests(ITestOutputHelper output)
         }
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task What_awaits_a_dial_goes_on_at_the_loop_only_where_it_was_asked_for(bool inline)
+    {
+        WireWorld.Demand(TlsEngine.Native);
+        await using MqttServer listening = MqttServer.Start(
+            AnyPort, new RecordingHandler(), new ServerOptions { Tls = WireWorld.Tls(TlsEngine.Native) });
+        ClientOptions options = WireWorld.Client(TlsEngine.Native) with { ContinuesInline = inline };
+        var threads = new List<string?>();
+        for (int times = 0; times < 3; times++)
+        {
+            // A dial that was done before anybody awaited it goes on where it was begun, so one of three must tell.
+            threads.Add(await ThreadAfterDialAsync(listening.LocalEndPoint, options));
+        }
+
+        Assert.Equal(inline, threads.Exists(name => name?.StartsWith("wire ", StringComparison.Ordinal) == true));
+
+        static async Task<string?> ThreadAfterDialAsync(IPEndPoint remote, ClientOptions options)
+        {
+            ClientSession session = await ClientSession.DialAsync(remote, options, new Talk()).ConfigureAwait(false);
+            string? name = Thread.CurrentThread.Name;
+            session.Close();
+            return name;
+        }
+    }
+
     [Fact]
     public async Task A_packet_allocates_nothing()
     {

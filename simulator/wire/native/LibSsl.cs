@@ -146,6 +146,10 @@ internal static partial class LibSsl
     [SuppressGCTransition]
     public static partial int HasPending(nint ssl);
 
+    [LibraryImport(Ssl, EntryPoint = "SSL_free_buffers")]
+    [SuppressGCTransition]
+    public static partial int FreeBuffers(nint ssl);
+
     [LibraryImport(Ssl, EntryPoint = "SSL_get_verify_result")]
     [SuppressGCTransition]
     public static partial long VerifyResult(nint ssl);

@@ -1,9 +1,10 @@
 namespace Agent.Wire.Native;
 
 /// <summary>One attempt to connect and secure: what it needs, and who waits for its end.</summary>
-internal sealed class NativeDial(string name, byte[] remote, byte[]? local)
+internal sealed class NativeDial(string name, byte[] remote, byte[]? local, bool continuesInline)
 {
-    private readonly TaskCompletionSource ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource ended = new(
+        continuesInline ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Host and port, for messages.</summary>
     public string Name => name;

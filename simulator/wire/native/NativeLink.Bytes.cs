@@ -56,6 +56,11 @@ internal sealed unsafe partial class NativeLink
         if (session.IsOpen)
         {
             receive.Rest();
+            if (stage == Stage.Open)
+            {
+                // SSL_MODE_RELEASE_BUFFERS forgets the read buffer (17 KB) where a ticket and the first answer come in one read.
+                _ = LibSsl.FreeBuffers(ssl);
+            }
         }
         else
         {

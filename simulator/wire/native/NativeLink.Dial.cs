@@ -12,10 +12,13 @@ internal sealed partial class NativeLink
     private NativeDial? dial;
 
     /// <summary>Connects to one address and secures the connection; the session is then open and being read.</summary>
-    public async Task DialAsync(IPEndPoint remote, IPAddress? local, string name, CancellationToken cancellation)
+    public async Task DialAsync(IPEndPoint remote, ClientOptions options, string name, CancellationToken cancellation)
     {
         var attempt = new NativeDial(
-            name, BytesOf(remote), local is null ? null : BytesOf(new IPEndPoint(local, 0)));
+            name,
+            BytesOf(remote),
+            options.LocalAddress is { } local ? BytesOf(new IPEndPoint(local, 0)) : null,
+            options.ContinuesInline);
         dial = attempt;
         stage = Stage.New;
         Order(OrderBegin);

@@ -5,13 +5,13 @@ namespace Agent.Wire.Native;
 /// There is one a processor, made when first needed and never ended; links are dealt out in turn and stay where they are. Everything
 /// about a link happens on its loop's thread, so an SSL object needs no lock; other threads leave an order (write, end) in a list
 /// without locks and wake the loop only when it sleeps. A handshake costs a hundred times what a packet does: links in their
-/// handshake are therefore served a few at a time, between turns of everybody else, or a herd that comes back would hold up every
+/// handshake are therefore served one at a time, between turns of everybody else, or a herd that comes back would hold up every
 /// acknowledgement behind it. To hand each event to the thread pool was the other road: it costs a switch of threads for each.
 /// </remarks>
 internal sealed unsafe class NativeLoop
 {
     private const int EventsMax = 256;
-    private const int HandshakesPerTurn = 4;
+    private const int HandshakesPerTurn = 1;
 
     private static readonly Lazy<NativeLoop[]> Loops = new(
         () => [.. Enumerable.Range(0, Environment.ProcessorCount).Select(number => new NativeLoop(number))]);

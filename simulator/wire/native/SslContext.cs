@@ -10,11 +10,11 @@ namespace Agent.Wire.Native;
 
 /// <summary>What all connections of a server, or of clients of one server, have in common: an SSL_CTX.</summary>
 /// <remarks>
-/// Buffers go back to OpenSSL's allocator whenever they are empty (SSL_MODE_RELEASE_BUFFERS), which .NET's SslStream cannot be
-/// told; this is most of the difference between 50 and 15 KB a connection (facts/limits.md A3). Reading ahead takes a record's
-/// header and body in one call of the system instead of two. A server hands out one ticket, not two: a device holds one
-/// connection. Certificates and keys are copied in through DER, not by .NET's own pointers, because nothing promises that .NET
-/// and this engine have loaded the same OpenSSL.
+/// Buffers go back to OpenSSL's allocator whenever they are empty (SSL_MODE_RELEASE_BUFFERS, and SSL_free_buffers where that
+/// forgets one), which .NET's SslStream cannot be told; this is most of the difference between 50 and 15 KB a connection
+/// (facts/limits.md A3). Reading ahead takes a record's header and body in one call of the system instead of two. A server hands
+/// out one ticket, not two: a device holds one connection. Certificates and keys are copied in through DER, not by .NET's own
+/// pointers, because nothing promises that .NET and this engine have loaded the same OpenSSL.
 /// </remarks>
 internal sealed unsafe class SslContext : SafeHandle
 {
