@@ -162,9 +162,9 @@ namespace Agent.Board
                 {
                     // A socket tells why it broke once, to whoever asks first. Any other number (not connected, shut down) only
                     // says that the reader was first: it is the reader's to tell.
-                    if (fault.ErrorCode == (int)SocketError.ConnectionReset)
+                    if (fault.ErrorCode == (int)SocketError.ConnectionReset || fault.ErrorCode == EndedWithoutGoodbye)
                     {
-                        NoteEnd(LinkEnd.Reset, fault.ErrorCode);
+                        NoteEnd(EndOf(fault.ErrorCode), fault.ErrorCode);
                     }
 
                     throw;
