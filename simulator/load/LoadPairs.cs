@@ -112,17 +112,9 @@ internal sealed class LoadPairs : IAsyncDisposable
         await Task.WhenAll(hubs.Select(hub => hub.DisposeAsync().AsTask())).ConfigureAwait(false);
     }
 
-    /// <summary>What each of so many processes is started with.</summary>
-    /// <remarks>
-    /// The processors are dealt out: with a loop for each of them in each process there would be more threads ready than processors,
-    /// and an acknowledgement would wait for the scheduler's slices (3 ms) of the others. Memory comes in huge pages where the system
-    /// gives them to who asks: a tenth of the ramp's processor time was first touches of fresh pages.
-    /// </remarks>
-    private static Dictionary<string, string> SettingsFor(int processes) => new()
-    {
-        ["DOTNET_PROCESSOR_COUNT"] = Math.Max(1, Environment.ProcessorCount / processes).ToString("x", CultureInfo.InvariantCulture),
-        ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1",
-    };
+    // Memory in huge pages, where the system gives them to who asks: a tenth of the ramp's processor time was first touches of pages.
+    private static Dictionary<string, string> SettingsFor(int processes) =>
+        new(Child.ShareOfProcessors(processes)) { ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1" };
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

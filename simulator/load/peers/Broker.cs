@@ -35,7 +35,8 @@ internal abstract class Broker : IAsyncDisposable
     public static async Task<Broker> StartHubAsync(int count, string engine)
     {
         (Child child, JsonObject ready) = await Child.StartAsync(
-            "hub", "bench", "wire-hub", "--count", count.ToString(CultureInfo.InvariantCulture), "--tls", engine).ConfigureAwait(false);
+            "hub", Child.ShareOfProcessors(2), "bench", "wire-hub", "--count", count.ToString(CultureInfo.InvariantCulture), "--tls", engine)
+            .ConfigureAwait(false);
         return new OurHub(child)
         {
             Port = (int)ready["port"]!,

@@ -135,13 +135,15 @@ internal sealed class PeerPair : IAsyncDisposable
             "--port", Text(broker.Port), "--ca", broker.Authority, "--count", Text(count),
             .. broker.Devices is { } path ? ["--connection-strings", path] : Array.Empty<string>(),
         ];
+        // A client and a server at a time: half of the processors for each; mosquitto has one thread whatever there is.
+        IReadOnlyDictionary<string, string> half = Child.ShareOfProcessors(2);
         (Child fleet, _) = client switch
         {
-            PeerBench.Mosquitto => await Child.StartAsync("fleet", ["bench", "peer-fleet", .. target]).ConfigureAwait(false),
+            PeerBench.Mosquitto => await Child.StartAsync("fleet", half, ["bench", "peer-fleet", .. target]).ConfigureAwait(false),
             PeerBench.Mqttnet when GenuineSdk.FindMqttnetFleet() is { } command => await Child.StartOtherAsync(
-                "fleet", command.Program, [.. command.Arguments, .. target]).ConfigureAwait(false),
+                "fleet", half, command.Program, [.. command.Arguments, .. target]).ConfigureAwait(false),
             _ => await Child.StartAsync(
-                "fleet", ["bench", "wire-fleet", .. target, "--tls", client == PeerBench.Native ? "native" : "portable"])
+                "fleet", half, ["bench", "wire-fleet", .. target, "--tls", client == PeerBench.Native ? "native" : "portable"])
                 .ConfigureAwait(false),
         };
         return fleet;
