@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Agent.Wire;
 
 namespace Agent.Load;
 
@@ -18,16 +19,21 @@ internal sealed class Child : IAsyncDisposable
         this.name = name;
     }
 
-    /// <summary>The setting that deals the processors out among so many processes.</summary>
+    /// <summary>What the runtime of a process is told when so many of them work at once.</summary>
     /// <remarks>
-    /// With a loop for each processor in each process more threads would be ready than there are processors, and an acknowledgement
-    /// would wait for the scheduler's slices (3 ms) of the others. The threads of one process also take the locks of OpenSSL from
-    /// each other: measured, a third of a message's processor time and a tenth of a handshake's.
+    /// Native: the processors are dealt out. With a loop for each processor in each process more threads would be ready than there
+    /// are processors, an acknowledgement would wait for the scheduler's slices (3 ms) of the others, and the threads of one process
+    /// would take OpenSSL's locks from each other: measured, a third of a message's processor time and a tenth of a handshake's.
+    /// Portable: what a socket has done goes on where it was noticed, not on a thread of the pool that must be woken for it. That is
+    /// for handlers that never block, as the hub's and the fleet's are; it is half of a message's processor time over TLS
+    /// (facts/limits.md B). Dealing processors out costs this engine a fifth.
     /// </remarks>
-    public static IReadOnlyDictionary<string, string> ShareOfProcessors(int processes) => new Dictionary<string, string>
-    {
-        ["DOTNET_PROCESSOR_COUNT"] = Math.Max(1, Environment.ProcessorCount / processes).ToString("x", CultureInfo.InvariantCulture),
-    };
+    public static Dictionary<string, string> SettingsFor(TlsEngine engine, int processes) => engine == TlsEngine.Native
+        ? new()
+        {
+            ["DOTNET_PROCESSOR_COUNT"] = Math.Max(1, Environment.ProcessorCount / processes).ToString("x", CultureInfo.InvariantCulture),
+        }
+        : new() { ["DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS"] = "1" };
 
     /// <summary>Starts it with these arguments of the command line and waits for its first answer.</summary>
     /// <param name="name">For messages.</param>

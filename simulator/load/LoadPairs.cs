@@ -26,15 +26,18 @@ internal sealed class LoadPairs : IAsyncDisposable
     public static async Task<LoadPairs> StartAsync(int connections, int pairs, TlsEngine engine, bool resume)
     {
         var made = new LoadPairs();
-        IReadOnlyDictionary<string, string> settings = SettingsFor(2 * pairs);
+        Dictionary<string, string> settings = Child.SettingsFor(engine, 2 * pairs);
+
+        // Memory in huge pages, where the system gives them to who asks: a tenth of the ramp's processor time was first touches of pages.
+        settings["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1";
         try
         {
             for (int pair = 0, first = 0; pair < pairs; pair++)
             {
                 int count = (connections + pairs - 1 - pair) / pairs;
                 (Child hub, JsonObject ready) = await Child.StartAsync(
-                    $"hub {pair + 1}", settings, "bench", "wire-hub", "--first", Text(first), "--count", Text(count), "--tls", engine.Name())
-                    .ConfigureAwait(false);
+                    $"hub {pair + 1}", settings, "bench", "wire-hub", "--first", Text(first), "--count", Text(count),
+                    "--tls", engine.Name()).ConfigureAwait(false);
                 made.hubs.Add(hub);
                 string[] arguments =
                 [
@@ -111,10 +114,6 @@ internal sealed class LoadPairs : IAsyncDisposable
         await Task.WhenAll(fleets.Select(fleet => fleet.DisposeAsync().AsTask())).ConfigureAwait(false);
         await Task.WhenAll(hubs.Select(hub => hub.DisposeAsync().AsTask())).ConfigureAwait(false);
     }
-
-    // Memory in huge pages, where the system gives them to who asks: a tenth of the ramp's processor time was first touches of pages.
-    private static Dictionary<string, string> SettingsFor(int processes) =>
-        new(Child.ShareOfProcessors(processes)) { ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1" };
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }
