@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json.Nodes;
+using Agent.Wire;
 
 namespace Agent.Load;
 
@@ -17,22 +19,37 @@ internal sealed class Child : IAsyncDisposable
         this.name = name;
     }
 
-    /// <summary>Starts it with these arguments of the command line and waits for its first answer.</summary>
-    /// <exception cref="IOException">It ended instead; the text is what it said of why.</exception>
-    public static Task<(Child Child, JsonObject Ready)> StartAsync(string name, params string[] arguments) =>
-        StartAsync(name, new Dictionary<string, string>(), arguments);
+    /// <summary>What the runtime of a process is told when so many of them work at once.</summary>
+    /// <remarks>
+    /// Native: the processors are dealt out. With a loop for each processor in each process more threads would be ready than there
+    /// are processors, an acknowledgement would wait for the scheduler's slices (3 ms) of the others, and the threads of one process
+    /// would take OpenSSL's locks from each other: measured, a third of a message's processor time and a tenth of a handshake's.
+    /// Portable: what a socket has done goes on where it was noticed, not on a thread of the pool that must be woken for it. That is
+    /// for handlers that never block, as the hub's and the fleet's are; it is half of a message's processor time over TLS
+    /// (facts/limits.md B). Dealing processors out costs this engine a fifth.
+    /// </remarks>
+    public static Dictionary<string, string> SettingsFor(TlsEngine engine, int processes) => engine == TlsEngine.Native
+        ? new()
+        {
+            ["DOTNET_PROCESSOR_COUNT"] = Math.Max(1, Environment.ProcessorCount / processes).ToString("x", CultureInfo.InvariantCulture),
+        }
+        : new() { ["DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS"] = "1" };
 
-    /// <summary>The same with settings of its runtime and C library, where the environment does not have them already.</summary>
+    /// <summary>Starts it with these arguments of the command line and waits for its first answer.</summary>
+    /// <param name="name">For messages.</param>
+    /// <param name="settings">Of its runtime and C library, where the environment does not have them already.</param>
+    /// <param name="arguments">Of the command line.</param>
+    /// <exception cref="IOException">It ended instead; the text is what it said of why.</exception>
     public static Task<(Child Child, JsonObject Ready)> StartAsync(
         string name, IReadOnlyDictionary<string, string> settings, params string[] arguments)
     {
         (string program, string[] before) = OwnProgram();
-        return StartOtherAsync(name, program, [.. before, .. arguments], settings);
+        return StartOtherAsync(name, settings, program, [.. before, .. arguments]);
     }
 
     /// <summary>The same with another program that understands the orders.</summary>
     public static async Task<(Child Child, JsonObject Ready)> StartOtherAsync(
-        string name, string program, string[] arguments, IReadOnlyDictionary<string, string>? settings = null)
+        string name, IReadOnlyDictionary<string, string> settings, string program, string[] arguments)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
@@ -40,7 +57,7 @@ internal sealed class Child : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        foreach ((string key, string value) in settings ?? new Dictionary<string, string>())
+        foreach ((string key, string value) in settings)
         {
             start.Environment.TryAdd(key, value);
         }

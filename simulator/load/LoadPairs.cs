@@ -26,15 +26,18 @@ internal sealed class LoadPairs : IAsyncDisposable
     public static async Task<LoadPairs> StartAsync(int connections, int pairs, TlsEngine engine, bool resume)
     {
         var made = new LoadPairs();
-        IReadOnlyDictionary<string, string> settings = SettingsFor(2 * pairs);
+        Dictionary<string, string> settings = Child.SettingsFor(engine, 2 * pairs);
+
+        // Memory in huge pages, where the system gives them to who asks: a tenth of the ramp's processor time was first touches of pages.
+        settings["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1";
         try
         {
             for (int pair = 0, first = 0; pair < pairs; pair++)
             {
                 int count = (connections + pairs - 1 - pair) / pairs;
                 (Child hub, JsonObject ready) = await Child.StartAsync(
-                    $"hub {pair + 1}", settings, "bench", "wire-hub", "--first", Text(first), "--count", Text(count), "--tls", engine.Name())
-                    .ConfigureAwait(false);
+                    $"hub {pair + 1}", settings, "bench", "wire-hub", "--first", Text(first), "--count", Text(count),
+                    "--tls", engine.Name()).ConfigureAwait(false);
                 made.hubs.Add(hub);
                 string[] arguments =
                 [
@@ -111,18 +114,6 @@ internal sealed class LoadPairs : IAsyncDisposable
         await Task.WhenAll(fleets.Select(fleet => fleet.DisposeAsync().AsTask())).ConfigureAwait(false);
         await Task.WhenAll(hubs.Select(hub => hub.DisposeAsync().AsTask())).ConfigureAwait(false);
     }
-
-    /// <summary>What each of so many processes is started with.</summary>
-    /// <remarks>
-    /// The processors are dealt out: with a loop for each of them in each process there would be more threads ready than processors,
-    /// and an acknowledgement would wait for the scheduler's slices (3 ms) of the others. Memory comes in huge pages where the system
-    /// gives them to who asks: a tenth of the ramp's processor time was first touches of fresh pages.
-    /// </remarks>
-    private static Dictionary<string, string> SettingsFor(int processes) => new()
-    {
-        ["DOTNET_PROCESSOR_COUNT"] = Math.Max(1, Environment.ProcessorCount / processes).ToString("x", CultureInfo.InvariantCulture),
-        ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=1",
-    };
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -112,12 +112,13 @@ internal sealed class IdleStream(Socket socket) : Stream
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<int> WaitReadableAsync(CancellationToken cancellationToken)
     {
-        while (!socket.Poll(0, SelectMode.SelectRead))
+        do
         {
             isWaiting = true;
             await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, cancellationToken).ConfigureAwait(false);
             isWaiting = false;
         }
+        while (!socket.Poll(0, SelectMode.SelectRead));
 
         return 0;
     }

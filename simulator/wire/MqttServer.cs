@@ -6,8 +6,8 @@ using Agent.Wire.Native;
 namespace Agent.Wire;
 
 // Accepts connections and gives each its session. A thread of its own waits in accept: it is woken by the system itself, where an
-// asynchronous accept wakes a thread that wakes another, for every connection. The accept loop outlives every error of accept, and strangers
-// cannot wear it out: silent connections hold a socket and no TLS state, their number is bounded (Strangers), and one
+// asynchronous accept wakes a thread that wakes another, for every connection. The accept loop outlives every error of accept, and
+// strangers cannot wear it out: silent connections hold a socket and no TLS state, their number is bounded (Strangers), and one
 // sweep over a queue in order of arrival (the timeout is the same for all) ends the late ones. Connections that
 // somebody else accepted, such as WebSockets, come in through ServeAsync and are served by the same handler.
 

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json.Nodes;
 using Agent.Hub;
+using Agent.Wire;
 
 namespace Agent.Load.Peers;
 
@@ -32,10 +33,11 @@ internal abstract class Broker : IAsyncDisposable
     public abstract ValueTask DisposeAsync();
 
     /// <summary>A hub of ours with so many devices.</summary>
-    public static async Task<Broker> StartHubAsync(int count, string engine)
+    public static async Task<Broker> StartHubAsync(int count, TlsEngine engine)
     {
         (Child child, JsonObject ready) = await Child.StartAsync(
-            "hub", "bench", "wire-hub", "--count", count.ToString(CultureInfo.InvariantCulture), "--tls", engine).ConfigureAwait(false);
+            "hub", Child.SettingsFor(engine, processes: 2), "bench", "wire-hub", "--count", count.ToString(CultureInfo.InvariantCulture),
+            "--tls", engine.Name()).ConfigureAwait(false);
         return new OurHub(child)
         {
             Port = (int)ready["port"]!,

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Agent.Verify;
+using Agent.Wire;
 
 namespace Agent.Load.Peers;
 
@@ -41,8 +42,8 @@ internal sealed class PeerPair : IAsyncDisposable
         Broker broker = server switch
         {
             PeerBench.Mosquitto => await Broker.StartMosquittoAsync(mosquitto!).ConfigureAwait(false),
-            PeerBench.Native => await Broker.StartHubAsync(options.Connections, "native").ConfigureAwait(false),
-            _ => await Broker.StartHubAsync(options.Connections, "portable").ConfigureAwait(false),
+            PeerBench.Native => await Broker.StartHubAsync(options.Connections, TlsEngine.Native).ConfigureAwait(false),
+            _ => await Broker.StartHubAsync(options.Connections, TlsEngine.Portable).ConfigureAwait(false),
         };
         try
         {
@@ -135,13 +136,15 @@ internal sealed class PeerPair : IAsyncDisposable
             "--port", Text(broker.Port), "--ca", broker.Authority, "--count", Text(count),
             .. broker.Devices is { } path ? ["--connection-strings", path] : Array.Empty<string>(),
         ];
+        TlsEngine engine = client == PeerBench.Native ? TlsEngine.Native : TlsEngine.Portable;
+        var asItIs = new Dictionary<string, string>();
         (Child fleet, _) = client switch
         {
-            PeerBench.Mosquitto => await Child.StartAsync("fleet", ["bench", "peer-fleet", .. target]).ConfigureAwait(false),
+            PeerBench.Mosquitto => await Child.StartAsync("fleet", asItIs, ["bench", "peer-fleet", .. target]).ConfigureAwait(false),
             PeerBench.Mqttnet when GenuineSdk.FindMqttnetFleet() is { } command => await Child.StartOtherAsync(
-                "fleet", command.Program, [.. command.Arguments, .. target]).ConfigureAwait(false),
+                "fleet", asItIs, command.Program, [.. command.Arguments, .. target]).ConfigureAwait(false),
             _ => await Child.StartAsync(
-                "fleet", ["bench", "wire-fleet", .. target, "--tls", client == PeerBench.Native ? "native" : "portable"])
+                "fleet", Child.SettingsFor(engine, processes: 2), ["bench", "wire-fleet", .. target, "--tls", engine.Name()])
                 .ConfigureAwait(false),
         };
         return fleet;
