@@ -20,6 +20,7 @@ internal static unsafe partial class LibC
     public const int TcpNoDelay = 1;
 
     public const int MessageNoSignal = 0x4000;
+    public const int MessageMore = 0x8000;
     public const int ShutSend = 1;
     public const nuint BytesToRead = 0x541B;
     public const nuint NonBlocking = 0x5421;

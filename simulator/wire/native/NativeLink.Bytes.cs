@@ -118,6 +118,7 @@ internal sealed unsafe partial class NativeLink
                 return false;
             }
 
+            isHeldBack = false; // It went with this.
             unsentAt += count;
             if (unsentAt == unsentCount)
             {

@@ -31,6 +31,7 @@ internal sealed unsafe partial class NativeLink : IServerLink
     private int orders;
     private Stage stage;
     private bool isQueued;
+    private bool isHeldBack;
     private volatile bool isWaiting;
     private Action<ServerSession>? whenOver;
 
@@ -271,16 +272,28 @@ internal sealed unsafe partial class NativeLink : IServerLink
         }
     }
 
+    // The first step's flight is waited for by the peer. A later one is, with TLS 1.3, the last, and CONNECT or CONNACK follows at
+    // once; where it does not, the flight is pushed.
     private void Shake()
     {
-        if (ssl == 0)
-        {
-            ssl = context.NewSsl(socket);
-        }
-
+        bool mayBeLast = ssl != 0;
+        ssl = mayBeLast ? ssl : context.NewSsl(socket);
+        SocketBio.MoreFollows = mayBeLast;
         LibSsl.ClearErrors();
         SocketBio.LastError = 0;
         int result = LibSsl.Handshake(ssl);
+        SocketBio.MoreFollows = false;
+        isHeldBack = SocketBio.TakeHeldBack();
+        OnStep(result);
+        if (isHeldBack && socket >= 0)
+        {
+            isHeldBack = false;
+            SocketBio.Push(socket);
+        }
+    }
+
+    private void OnStep(int result)
+    {
         if (result == 1)
         {
             OnSecured();

@@ -25,11 +25,44 @@ internal static unsafe class SocketBio
     [ThreadStatic]
     private static int lastError;
 
+    [ThreadStatic]
+    private static bool moreFollows;
+
+    [ThreadStatic]
+    private static bool hasHeldBack;
+
     /// <summary>What this thread's last failing read or write met: an error number, <see cref="EndOfStream"/>, or 0.</summary>
     public static int LastError
     {
         get => lastError;
         set => lastError = value;
+    }
+
+    /// <summary>
+    /// Whether what this thread sends may wait in the system for what follows (MSG_MORE): the last message of a handshake and the
+    /// first packet are then one segment, one wake-up of the peer and one read.
+    /// </summary>
+    public static bool MoreFollows
+    {
+        get => moreFollows;
+        set => moreFollows = value;
+    }
+
+    /// <summary>
+    /// Whether something sent since the last call waits in the system; it must be followed soon, or pushed with <see cref="Push"/>.
+    /// </summary>
+    public static bool TakeHeldBack()
+    {
+        bool taken = hasHeldBack;
+        hasHeldBack = false;
+        return taken;
+    }
+
+    /// <summary>Sends what waits in the system.</summary>
+    public static void Push(int socket)
+    {
+        int on = 1;
+        _ = LibC.SetOption(socket, LibC.LevelTcp, LibC.TcpNoDelay, &on, sizeof(int)); // Set once more, it pushes (tcp(7)).
     }
 
     /// <summary>A BIO over a socket; whoever gets it frees it.</summary>
@@ -78,9 +111,11 @@ internal static unsafe class SocketBio
     private static int Write(nint bio, byte* buffer, int count)
     {
         LibSsl.BioClearFlags(bio, FlagsOfRetry);
-        nint sent = LibC.Send((int)LibSsl.BioData(bio), buffer, (nuint)count, LibC.MessageNoSignal);
+        int flags = moreFollows ? LibC.MessageNoSignal | LibC.MessageMore : LibC.MessageNoSignal;
+        nint sent = LibC.Send((int)LibSsl.BioData(bio), buffer, (nuint)count, flags);
         if (sent >= 0)
         {
+            hasHeldBack |= moreFollows;
             return (int)sent;
         }
 
