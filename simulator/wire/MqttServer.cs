@@ -36,7 +36,7 @@ public sealed class MqttServer : IAsyncDisposable
         native = options.Tls?.NativeContext;
         forget = Forget;
         strangers = new Strangers(options.StrangersMax, options.StrangersPerAddressMax);
-        listener = new Socket(bind.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        listener = new Socket(bind.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         try
         {
             listener.Bind(bind);
@@ -165,7 +165,14 @@ public sealed class MqttServer : IAsyncDisposable
         {
             try
             {
-                Admit(listener.Accept());
+                if (native is null)
+                {
+                    Admit(listener.Accept());
+                }
+                else
+                {
+                    Admit(NativeAccept.Next(listener, out IPEndPoint? remote), remote, native);
+                }
             }
             catch (SocketException) when (!stopping.IsCancellationRequested)
             {
@@ -181,11 +188,9 @@ public sealed class MqttServer : IAsyncDisposable
 
     private void Admit(Socket socket)
     {
-        Interlocked.Increment(ref acceptedCount);
         var session = new ServerSession(handler, options.Limits, options.Time);
-        if (FileLimit.IsScarce(socket) || !TryRegister(session))
+        if (!TryAdmit(session, FileLimit.IsScarce(socket)))
         {
-            Interlocked.Increment(ref refusedCount);
             socket.LingerState = new LingerOption(true, 0);
             socket.Dispose();
             return;
@@ -200,7 +205,39 @@ public sealed class MqttServer : IAsyncDisposable
             // Reset while it was queued: it has no address any more, and its first read will say so.
         }
 
-        IServerLink link = NewLink(socket, session);
+        Serve(session, new PortableLink(socket, session, options.Limits.CloseLinger, options.Time)
+        {
+            ServerTls = options.Tls,
+            WatchesPeer = true,
+        });
+    }
+
+    private void Admit(int socket, IPEndPoint? remote, SslContext context)
+    {
+        var session = new ServerSession(handler, options.Limits, options.Time) { RemoteEndPoint = remote };
+        if (!TryAdmit(session, FileLimit.IsScarce(socket)))
+        {
+            NativeAccept.Refuse(socket);
+            return;
+        }
+
+        Serve(session, new NativeLink(socket, session, context, options.Limits.CloseLinger, options.Time));
+    }
+
+    private bool TryAdmit(ServerSession session, bool isScarce)
+    {
+        Interlocked.Increment(ref acceptedCount);
+        bool isAdmitted = !isScarce && TryRegister(session);
+        if (!isAdmitted)
+        {
+            Interlocked.Increment(ref refusedCount);
+        }
+
+        return isAdmitted;
+    }
+
+    private void Serve(ServerSession session, IServerLink link)
+    {
         session.Stranger = new SocketStranger(session, link);
         while (!strangers.TryAdd(session.Stranger) && !stopping.IsCancellationRequested)
         {
@@ -212,10 +249,6 @@ public sealed class MqttServer : IAsyncDisposable
     }
 
     private void Pause(TimeSpan length) => Task.Delay(length, options.Time, CancellationToken.None).GetAwaiter().GetResult();
-
-    private IServerLink NewLink(Socket socket, ServerSession session) => native is null
-        ? new PortableLink(socket, session, options.Limits.CloseLinger, options.Time) { ServerTls = options.Tls, WatchesPeer = true }
-        : NativeLink.Accepted(socket, session, native, options.Limits.CloseLinger, options.Time);
 
     private bool TryRegister(ServerSession session)
     {

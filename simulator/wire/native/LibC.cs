@@ -1,3 +1,4 @@
+using System.Net;
 using System.Runtime.InteropServices;
 
 namespace Agent.Wire.Native;
@@ -40,6 +41,9 @@ internal static unsafe partial class LibC
     public const int TooManyFiles = 24;
     public const int TooManyFilesInSystem = 23;
 
+    /// <summary>Of a sockaddr_in6, the longer one.</summary>
+    public const int SocketAddressBytesMax = 28;
+
     public const int EpollAdd = 1;
     public const int EpollModify = 3;
     public const uint EpollIn = 0x1;
@@ -54,6 +58,18 @@ internal static unsafe partial class LibC
 
     /// <summary>Where the data begins in it.</summary>
     public static int EventDataAt => EventBytes - 8;
+
+    /// <summary>The address in a sockaddr_in or sockaddr_in6.</summary>
+    public static IPEndPoint EndPointOf(byte* name)
+    {
+        int port = (name[2] << 8) | name[3];
+        return *(ushort*)name == FamilyIp4
+            ? new IPEndPoint(new IPAddress(new ReadOnlySpan<byte>(name + 4, 4)), port)
+            : new IPEndPoint(new IPAddress(new ReadOnlySpan<byte>(name + 8, 16)), port);
+    }
+
+    [LibraryImport(C, EntryPoint = "accept4", SetLastError = true)]
+    public static partial int Accept(SafeHandle listener, byte* address, uint* length, int flags);
 
     [LibraryImport(C, EntryPoint = "socket", SetLastError = true)]
     public static partial int Socket(int family, int type, int protocol);

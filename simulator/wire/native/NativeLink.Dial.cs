@@ -7,8 +7,6 @@ namespace Agent.Wire.Native;
 // TCP is up is a SocketException, so that the next address of a name may be tried on a fresh socket of the same link.
 internal sealed partial class NativeLink
 {
-    private const int SocketAddressBytesMax = 28;
-
     private NativeDial? dial;
 
     /// <summary>Connects to one address and secures the connection; the session is then open and being read.</summary>
@@ -143,17 +141,14 @@ internal sealed partial class NativeLink
 
     private unsafe IPEndPoint? LocalEndPoint()
     {
-        byte* name = stackalloc byte[SocketAddressBytesMax];
-        uint length = SocketAddressBytesMax;
+        byte* name = stackalloc byte[LibC.SocketAddressBytesMax];
+        uint length = LibC.SocketAddressBytesMax;
         if (LibC.LocalName(socket, name, &length) != 0)
         {
             return null;
         }
 
-        int port = (name[2] << 8) | name[3];
-        return *(ushort*)name == LibC.FamilyIp4
-            ? new IPEndPoint(new IPAddress(new ReadOnlySpan<byte>(name + 4, 4)), port)
-            : new IPEndPoint(new IPAddress(new ReadOnlySpan<byte>(name + 8, 16)), port);
+        return LibC.EndPointOf(name);
     }
 
     /// <summary>The numbers are X509_V_ERR_ of OpenSSL's x509_vfy.h.</summary>

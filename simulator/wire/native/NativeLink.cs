@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Net.Sockets;
 
 namespace Agent.Wire.Native;
 
@@ -49,19 +48,6 @@ internal sealed unsafe partial class NativeLink : IServerLink
         this.closeLinger = closeLinger;
         this.time = time;
         session.Attach(this);
-    }
-
-    /// <summary>A link for a connection that .NET has accepted; its descriptor is the link's from now on.</summary>
-    public static NativeLink Accepted(
-        Socket socket, ServerSession session, SslContext context, TimeSpan closeLinger, TimeProvider time)
-    {
-        int accepted = (int)socket.SafeHandle.DangerousGetHandle();
-        socket.SafeHandle.SetHandleAsInvalid();
-        GC.SuppressFinalize(socket);
-        int on = 1;
-        _ = LibC.Control(accepted, LibC.NonBlocking, &on);
-        _ = LibC.SetOption(accepted, LibC.LevelTcp, LibC.TcpNoDelay, &on, sizeof(int));
-        return new NativeLink(accepted, session, context, closeLinger, time);
     }
 
     private enum Stage : byte
