@@ -119,7 +119,8 @@ public class StrangersTests
             for (int round = 0; round < 5000; round++)
             {
                 var one = new Fake("x", "10.0.0." + random.Next(6), null) { Owes = random.Next(4) > 0 };
-                if (strangers.TryAdd(one))
+                bool isIn = strangers.TryAdd(one);
+                if (isIn)
                 {
                     mine.Add(one);
                 }
@@ -129,7 +130,8 @@ public class StrangersTests
                     Interlocked.Increment(ref over);
                 }
 
-                if (mine.Count > 15)
+                // Who is refused makes room: otherwise a thread could hold the three that are evicted until its end, and nobody moves.
+                if (mine.Count > 15 || (!isIn && mine.Count > 0))
                 {
                     int at = random.Next(mine.Count);
                     mine[at].Leave();
@@ -141,7 +143,7 @@ public class StrangersTests
         });
 
         Assert.Equal((0, 0), (strangers.Count, over));
-        Assert.True(strangers.EvictedCount > 100);
+        Assert.InRange(strangers.EvictedCount, 101, long.MaxValue);
     }
 
     private Fake Add(Strangers strangers, string name, string address)
