@@ -81,11 +81,12 @@ public sealed record DeviceText(string Id, string Status, string Cause, string R
             return "deleted from the registry and not heard since";
         }
 
-        if (view.LastHeartbeatMs is null)
+        if (view.IntervalSeconds is null)
         {
             return view.IsConnected switch
             {
-                null => "no heartbeat was ever seen, so nothing is overdue",
+                null when view.LastHeartbeatMs is null => "no heartbeat was ever seen, so nothing is overdue",
+                null => "its last heartbeat said that no more are coming, so nothing is overdue",
                 true => "it sends no heartbeats; the hub reports it connected" + because,
                 false => "it sends no heartbeats; the hub reports it disconnected" + because,
             };

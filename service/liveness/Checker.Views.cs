@@ -68,7 +68,7 @@ public sealed partial class Checker
         {
             LastHeartbeatMs = hot.BeatMs,
             HeartbeatNumber = hot.BeatNumber,
-            IntervalSeconds = hot.IntervalSeconds,
+            IntervalSeconds = hot.HasBeatAhead ? hot.IntervalSeconds : null,
             RenewalAtMs = hot.PlannedMs == 0 ? null : hot.PlannedMs,
             DeviceReason = hot.DeviceReason,
             LastGapSeconds = hot.LastGapSeconds,

@@ -95,7 +95,9 @@ public sealed class LivenessTests
         Told told = new Told().Connection("a", T0, 1, connected: true).Heartbeat("a", T0).Heartbeat("a", T0 + 30_000, 2, interval: 0);
 
         Assert.Equal(Status.Online, told.StatusAt("a", T0 + 86_400_000));
-        Assert.Null(told.View("a", T0 + 86_400_000).SilentAtMs);
+        DeviceView quiet = told.View("a", T0 + 86_400_000);
+        Assert.Equal((null, null, T0 + 30_000), (quiet.SilentAtMs, quiet.IntervalSeconds, quiet.LastHeartbeatMs));
+        Assert.Equal("it sends no heartbeats; the hub reports it connected", DeviceText.From(quiet, T0 + 86_400_000).Reason);
         Assert.Equal(Status.Late, told.Connection("a", T0 + 86_500_000, 2, connected: false).StatusAt("a", T0 + 86_500_000));
         told.Connection("a", T0 + 86_510_000, 3, connected: true).Heartbeat("a", T0 + 86_511_000, 3);
         Assert.Equal(Status.Silent, told.StatusAt("a", T0 + 86_511_000 + 131_000));

@@ -58,18 +58,7 @@ public static class PeerChild
                 break;
         }
 
-        ProcessFigures own = ProcessFigures.Own();
-        return new
-        {
-            result = new { sent, unsent, failed },
-            cpuMicros = own.CpuMicros,
-            bytes = own.Bytes,
-            open = fleet.OpenCount,
-            lost = 0,
-            faults = new Dictionary<string, int>(),
-            acknowledgements = fleet.Acknowledgements.Pairs(),
-            lag = fleet.Lag.Pairs(),
-        };
+        return PeerAnswer.Of(new { sent, unsent, failed }, fleet.OpenCount, fleet.Acknowledgements, fleet.Lag);
     }
 
     private static double Number(string word) => double.Parse(word, CultureInfo.InvariantCulture);

@@ -65,16 +65,5 @@ async Task<object> ObeyAsync(string[] order)
             break;
     }
 
-    ProcessFigures own = ProcessFigures.Own();
-    return new
-    {
-        result = new { sent, unsent, failed },
-        cpuMicros = own.CpuMicros,
-        bytes = own.Bytes,
-        open = fleet.OpenCount,
-        lost = 0,
-        faults = new Dictionary<string, int>(),
-        acknowledgements = fleet.Acknowledgements.Pairs(),
-        lag = fleet.Lag.Pairs(),
-    };
+    return PeerAnswer.Of(new { sent, unsent, failed }, fleet.OpenCount, fleet.Acknowledgements, fleet.Lag);
 }

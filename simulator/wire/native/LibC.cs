@@ -59,6 +59,13 @@ internal static unsafe partial class LibC
     /// <summary>Where the data begins in it.</summary>
     public static int EventDataAt => EventBytes - 8;
 
+    /// <summary>Has the next close of the socket send a reset: nothing of it lingers here.</summary>
+    public static void CloseWillReset(int socket)
+    {
+        int* linger = stackalloc int[] { 1, 0 }; // on, and no seconds of it
+        _ = SetOption(socket, LevelSocket, SocketLinger, linger, 2 * sizeof(int));
+    }
+
     /// <summary>The address in a sockaddr_in or sockaddr_in6.</summary>
     public static IPEndPoint EndPointOf(byte* name)
     {

@@ -10,8 +10,6 @@ namespace Agent.Wire.Native;
 /// </remarks>
 internal static unsafe class NativeAccept
 {
-    private const int LingerOnAndZero = 2;
-
     /// <summary>Waits for the next connection.</summary>
     /// <param name="listener">Blocking; disposing it ends the wait.</param>
     /// <param name="remote">Who it is.</param>
@@ -38,11 +36,10 @@ internal static unsafe class NativeAccept
         }
     }
 
-    /// <summary>Closes it with a reset: nothing of it lingers here.</summary>
+    /// <summary>Closes it with a reset.</summary>
     public static void Refuse(int socket)
     {
-        int* linger = stackalloc int[LingerOnAndZero] { 1, 0 };
-        _ = LibC.SetOption(socket, LibC.LevelSocket, LibC.SocketLinger, linger, LingerOnAndZero * sizeof(int));
+        LibC.CloseWillReset(socket);
         _ = LibC.Close(socket);
     }
 }

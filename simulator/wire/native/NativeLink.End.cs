@@ -167,9 +167,7 @@ internal sealed unsafe partial class NativeLink
 
         if (reset)
         {
-            int* abort = stackalloc int[2];
-            (abort[0], abort[1]) = (1, 0);
-            _ = LibC.SetOption(socket, LibC.LevelSocket, LibC.SocketLinger, abort, 2 * sizeof(int));
+            LibC.CloseWillReset(socket);
         }
 
         lock (loop.SocketGate)
