@@ -11,7 +11,7 @@ public static class BenchCommands
 {
     /// <summary>The commands; those for its own processes are hidden.</summary>
     public static IEnumerable<Command> Create(Option<bool> json) =>
-        [Wire(json), Peers(json), HubProcess(), FleetProcess(isPeer: false), FleetProcess(isPeer: true)];
+        [Wire(json), Peers(json), HubProcess(), FleetProcess(isPeer: false), FleetProcess(isPeer: true), LibsslProcess()];
 
     private static Command Wire(Option<bool> json)
     {
@@ -87,6 +87,13 @@ public static class BenchCommands
                 parsed.GetValue(tls), parsed.GetValue(resume));
             return isPeer ? PeerChild.RunAsync(start) : FleetChild.RunAsync(start);
         });
+        return command;
+    }
+
+    private static Command LibsslProcess()
+    {
+        var command = new Command("wire-libssl", "For bench itself: OpenSSL alone, measured when standard input says so.") { Hidden = true };
+        command.SetAction((_, _) => BaselineChild.RunAsync());
         return command;
     }
 

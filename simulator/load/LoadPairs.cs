@@ -18,6 +18,9 @@ internal sealed class LoadPairs : IAsyncDisposable
     /// <summary>Devices in all.</summary>
     public int Count => counts.Sum();
 
+    /// <summary>OpenSSL alone, in a process set like the others; null where there is none.</summary>
+    public Child? Libssl { get; private set; }
+
     /// <summary>Starts everything; nothing is connected yet.</summary>
     /// <param name="connections">Devices in all.</param>
     /// <param name="pairs">Hubs, and fleets.</param>
@@ -50,6 +53,11 @@ internal sealed class LoadPairs : IAsyncDisposable
                 made.fleets.Add(fleet);
                 made.counts.Add(count);
                 first += count;
+            }
+
+            if (TlsEngines.IsAvailable(TlsEngine.Native))
+            {
+                (made.Libssl, _) = await Child.StartAsync("libssl", settings, "bench", "wire-libssl").ConfigureAwait(false);
             }
 
             return made;
@@ -111,6 +119,11 @@ internal sealed class LoadPairs : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        if (Libssl is { } libssl)
+        {
+            await libssl.DisposeAsync().ConfigureAwait(false);
+        }
+
         await Task.WhenAll(fleets.Select(fleet => fleet.DisposeAsync().AsTask())).ConfigureAwait(false);
         await Task.WhenAll(hubs.Select(hub => hub.DisposeAsync().AsTask())).ConfigureAwait(false);
     }

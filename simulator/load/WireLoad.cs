@@ -1,9 +1,6 @@
 using System.Globalization;
-using System.Security.Cryptography.X509Certificates;
 using System.Text.Json.Nodes;
-using Agent.Hub;
 using Agent.Wire;
-using Agent.Wire.Native;
 
 namespace Agent.Load;
 
@@ -32,7 +29,7 @@ public sealed record WireLoadOptions
 /// <summary><c>bench wire</c>: a fleet and a hub in processes of their own, by the ten thousand.</summary>
 /// <remarks>
 /// In order: a warm-up, whose connections go away again, in rounds until the compilers of all processes are at rest; all devices
-/// connect, in five legs with OpenSSL's own speed measured between them; all rests and memory is read after a full collection at both
+/// connect, in five legs with OpenSSL's own speed measured between them, for connections that stay as these do; all rests and memory is read after a full collection at both
 /// ends, against what it was after the warm-up; messages without anything else, for the processor time of a message; messages while
 /// a tenth of the fleet renews, for the latencies. A message's latency runs from when it was handed to the engine; how late the
 /// generator itself was is told beside it, and both together are <c>ackFromScheduleP99Ms</c>.
@@ -47,7 +44,7 @@ public static class WireLoad
     private const int WarmUpRoundsMax = 5;
     private const double CompilingPartMax = 0.01;
     private static readonly TimeSpan WarmUpRest = TimeSpan.FromMilliseconds(400);
-    private const double BaselineSeconds = 0.3;
+    private const string BaselineSeconds = "0.3";
     private const int RenewingPart = 10;
 
     /// <summary>Runs it.</summary>
@@ -60,12 +57,11 @@ public static class WireLoad
     public static async Task<IReadOnlyList<(string Name, double Value)>> RunAsync(
         WireLoadOptions options, WireLimits limits, Action<double> onProgress, Action<string> onFault)
     {
-        List<double> baselines = [];
-        MeasureBaseline(baselines);
         LoadPairs pairs = await LoadPairs.StartAsync(options.Connections, limits.Pairs, options.Engine, options.Resume)
             .ConfigureAwait(false);
         await using (pairs.ConfigureAwait(false))
         {
+            List<Baseline> baselines = [];
             string dials = Text(options.DialsAtOnce);
             await WarmUpAsync(pairs, dials).ConfigureAwait(false);
             onProgress(0.1);
@@ -73,10 +69,11 @@ public static class WireLoad
             JsonObject[] fleetsBefore = await pairs.AskFleetsAsync((_, _) => "settle").ConfigureAwait(false);
 
             var ramp = new Ramp();
+            await MeasureBaselineAsync(pairs, baselines).ConfigureAwait(false);
             for (int leg = 0; leg < Legs; leg++)
             {
                 await ramp.ClimbAsync(pairs, leg, dials, done => onProgress(0.1 + (0.5 * (leg + done) / Legs))).ConfigureAwait(false);
-                MeasureBaseline(baselines);
+                await MeasureBaselineAsync(pairs, baselines).ConfigureAwait(false);
             }
 
             JsonObject[] hubsIdle = await pairs.AskHubsAsync("settle").ConfigureAwait(false);
@@ -129,18 +126,23 @@ public static class WireLoad
             ];
             if (baselines.Count > 0)
             {
-                // Each leg beside what was measured just before and just after it; the median, since a neighbour may spoil one.
-                double share = ramp.PerCpuSecond
-                    .Select((rate, leg) => rate / ((baselines[leg] + baselines[leg + 1]) / 2))
-                    .Order().ElementAt(Legs / 2);
-                figures.Add(("libsslHandshakesPerCpuSecond", Round(baselines.Average())));
-                figures.Add(("shareOfLibssl", Math.Round(share, 3)));
+                figures.Add(("libsslHandshakesPerCpuSecond", Round(baselines.Average(one => one.Held))));
+                figures.Add(("shareOfLibssl", MedianShare(ramp, baselines, one => one.Held)));
+                figures.Add(("libsslPassingHandshakesPerCpuSecond", Round(baselines.Average(one => one.Passing))));
+                figures.Add(("shareOfLibsslPassing", MedianShare(ramp, baselines, one => one.Passing)));
             }
 
             onProgress(1);
             return figures;
         }
     }
+
+    // Each leg beside what was measured just before and just after it; the median, since a neighbour may spoil one.
+    private static double MedianShare(Ramp ramp, List<Baseline> baselines, Func<Baseline, double> of) => Math.Round(
+        ramp.PerCpuSecond
+            .Select((rate, leg) => rate / ((of(baselines[leg]) + of(baselines[leg + 1])) / 2))
+            .Order().ElementAt(Legs / 2),
+        3);
 
     private static async Task WarmUpAsync(LoadPairs pairs, string dials)
     {
@@ -180,24 +182,14 @@ public static class WireLoad
             LoadPairs.Counts(fleets, "acknowledgements"), LoadPairs.Counts(fleets, "lag"));
     }
 
-    // With a certificate like the hub's own; nothing is measured where there is no OpenSSL to compare with.
-    private static void MeasureBaseline(List<double> baselines)
+    // Nothing is measured where there is no OpenSSL to compare with.
+    private static async Task MeasureBaselineAsync(LoadPairs pairs, List<Baseline> baselines)
     {
-        if (!TlsEngines.IsAvailable(TlsEngine.Native))
+        if (pairs.Libssl is { } libssl)
         {
-            return;
-        }
-
-        string directory = Directory.CreateTempSubdirectory("agent-load-").FullName;
-        try
-        {
-            using X509Certificate2 authority = HubCertificates.OpenAuthority(directory, DateTimeOffset.UtcNow);
-            using X509Certificate2 server = HubCertificates.OpenServer(directory, authority, ["localhost"], DateTimeOffset.UtcNow);
-            baselines.Add(HandshakeBaseline.PerCpuSecond(server, [authority], "localhost", BaselineSeconds));
-        }
-        finally
-        {
-            Directory.Delete(directory, recursive: true);
+            double held = (double)(await libssl.AskAsync($"held {BaselineSeconds}").ConfigureAwait(false))["perCpuSecond"]!;
+            double passing = (double)(await libssl.AskAsync($"passing {BaselineSeconds}").ConfigureAwait(false))["perCpuSecond"]!;
+            baselines.Add(new Baseline(held, passing));
         }
     }
 
@@ -207,6 +199,9 @@ public static class WireLoad
     private static double Round(double value) => Math.Round(value, 2);
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>OpenSSL alone, handshakes a CPU-second: connections that stay, and connections let go at once.</summary>
+    private sealed record Baseline(double Held, double Passing);
 
     /// <summary>One stretch of messages; what hubs and fleets have used of something in it, by its key in their answers.</summary>
     private sealed record Stretch(
