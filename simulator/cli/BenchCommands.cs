@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using Agent.Load;
 using Agent.Load.Peers;
@@ -17,7 +18,10 @@ public static class BenchCommands
     {
         Option<int> connections = Number("--connections", "Devices in all.", 1000, 1, 1_000_000);
         Option<int> rate = Number("--messages-per-second", "QoS 1 messages over all devices.", 10_000, 1, 1_000_000);
-        Option<int> seconds = Number("--seconds", "How long messages are sent: alone, then while a tenth renews.", 10, 1, 3600);
+        Option<int?> seconds = NumberOrNone(
+            "--seconds",
+            "How long messages are sent: alone, then while a tenth renews. Without it 10, or as long as 190 renewals a second take.",
+            1, 3600);
         Option<int> dials = Number("--dials", "Dials under way at once, in each fleet.", 32, 1, 500);
         Option<TlsEngine> tls = TlsOption.Create();
         var resume = new Option<bool>("--resume") { Description = "Resume TLS sessions instead of full handshakes." };
@@ -100,15 +104,23 @@ public static class BenchCommands
     private static Option<int> Number(string name, string about, int standard, int min, int max)
     {
         var option = new Option<int>(name) { Description = about, DefaultValueFactory = _ => standard, HelpName = "N" };
-        option.Validators.Add(result =>
-        {
-            int value = result.GetValue(option);
-            if (value < min || value > max)
-            {
-                result.AddError(string.Create(
-                    CultureInfo.InvariantCulture, $"{name}: {value} is out of range; allowed: {min} to {max}"));
-            }
-        });
+        option.Validators.Add(result => Demand(result, result.GetValue(option), min, max));
         return option;
+    }
+
+    private static Option<int?> NumberOrNone(string name, string about, int min, int max)
+    {
+        var option = new Option<int?>(name) { Description = about, HelpName = "N" };
+        option.Validators.Add(result => Demand(result, result.GetValue(option) ?? min, min, max));
+        return option;
+    }
+
+    private static void Demand(OptionResult result, int value, int min, int max)
+    {
+        if (value < min || value > max)
+        {
+            result.AddError(string.Create(
+                CultureInfo.InvariantCulture, $"{result.Option.Name}: {value} is out of range; allowed: {min} to {max}"));
+        }
     }
 }

@@ -18,6 +18,9 @@ internal sealed class Ramp
     /// <summary>The fleets'.</summary>
     public double FleetMicros { get; private set; }
 
+    /// <summary>What of both went into compilers, µs: a warm-up that was too short shows here.</summary>
+    public double CompilerMicros { get; private set; }
+
     /// <summary>Devices that could not connect.</summary>
     public double Failed { get; private set; }
 
@@ -48,6 +51,9 @@ internal sealed class Ramp
         JsonObject[] hubs = await pairs.AskHubsAsync("mark").ConfigureAwait(false);
         double hubMicros = LoadPairs.Sum(hubs, "cpuMicros") - LoadPairs.Sum(hubsBefore, "cpuMicros");
         double fleetMicros = LoadPairs.Sum(fleets, "cpuMicros") - LoadPairs.Sum(fleetsBefore, "cpuMicros");
+        double Compiled(JsonObject[] after, JsonObject[] before) =>
+            LoadPairs.Sum(after, "compilerMicros") - LoadPairs.Sum(before, "compilerMicros");
+        CompilerMicros += Compiled(hubs, hubsBefore) + Compiled(fleets, fleetsBefore);
         HubMicros += hubMicros;
         FleetMicros += fleetMicros;
         Failed += LoadPairs.SumOf(fleets, "failed");

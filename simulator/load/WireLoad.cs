@@ -13,8 +13,17 @@ public sealed record WireLoadOptions
     /// <summary>QoS 1 messages a second, over all devices.</summary>
     public double MessagesPerSecond { get; init; } = 10_000;
 
-    /// <summary>How long each of the two stretches with messages lasts, s.</summary>
-    public double Seconds { get; init; } = 10;
+    /// <summary>How long each of the two stretches with messages lasts, s; null = <see cref="StretchSeconds"/>.</summary>
+    public double? Seconds { get; init; }
+
+    /// <summary>
+    /// The same with its standard filled in: 10 s, and longer for a fleet so large that a tenth of it would renew faster than
+    /// <see cref="RenewalsPerSecondMax"/>, which is 36 times what 19,000 devices with tokens of an hour do.
+    /// </summary>
+    public double StretchSeconds => Seconds ?? Math.Max(10, Math.Ceiling(Connections / 10.0 / RenewalsPerSecondMax));
+
+    /// <summary>Renewals a second at most, where nobody has said how long they may take.</summary>
+    public const double RenewalsPerSecondMax = 190;
 
     /// <summary>Dials under way at once, in each fleet.</summary>
     public int DialsAtOnce { get; init; } = 32;
@@ -44,7 +53,7 @@ public static class WireLoad
     private const int WarmUpRoundsMax = 5;
     private const double CompilingPartMax = 0.01;
     private static readonly TimeSpan WarmUpRest = TimeSpan.FromMilliseconds(400);
-    private const string BaselineSeconds = "0.3";
+    private const string BaselineSeconds = "0.5";
     private const int RenewingPart = 10;
 
     /// <summary>Runs it.</summary>
@@ -100,7 +109,7 @@ public static class WireLoad
                 ("connectsPerSecond", Round(options.Connections / ramp.Seconds)),
                 ("hubBytesPerConnection", PerConnection(hubsIdle, hubsBefore, options.Connections)),
                 ("fleetBytesPerConnection", PerConnection(fleetsIdle, fleetsBefore, options.Connections)),
-                ("messagesPerSecond", Round(busy.Messages / options.Seconds)),
+                ("messagesPerSecond", Round(busy.Messages / options.StretchSeconds)),
                 ("ackP50Ms", busy.Acknowledged.PercentileMs(0.50)),
                 ("ackP99Ms", busy.Acknowledged.PercentileMs(0.99)),
                 ("hubCpuMicrosPerMessage", Round(calm.Hubs("cpuMicros") / calm.Messages)),
@@ -110,10 +119,11 @@ public static class WireLoad
                 ("hubCpuMicrosPerConnect", Round(ramp.HubMicros / options.Connections)),
                 ("fleetCpuMicrosPerConnect", Round(ramp.FleetMicros / options.Connections)),
                 ("connectsPerCpuSecond", Round(1e6 * options.Connections / (ramp.HubMicros + ramp.FleetMicros))),
+                ("compilingPartOfConnect", Math.Round(ramp.CompilerMicros / (ramp.HubMicros + ramp.FleetMicros), 4)),
                 ("calmAckP99Ms", calm.Acknowledged.PercentileMs(0.99)),
                 ("ackFromScheduleP99Ms", busy.Acknowledged.PercentileMs(0.99) + busy.Lag.PercentileMs(0.99)),
                 ("renewals", busy.Renewals),
-                ("renewalsPerSecond", Round(busy.Renewals / options.Seconds)),
+                ("renewalsPerSecond", Round(busy.Renewals / options.StretchSeconds)),
                 ("hubPauseMs", Round(busy.Hubs("pauseMicros") / 1000)),
                 ("fleetPauseMs", Round(busy.FleetsUsed("pauseMicros") / 1000)),
                 ("hubAllocatedBytesPerMessage", Round(calm.Hubs("allocatedBytes") / calm.Messages)),
@@ -172,7 +182,7 @@ public static class WireLoad
             int some = renewingPart == 0 ? 0 : Math.Max(1, count / renewingPart);
             renewals += some;
             return string.Create(
-                CultureInfo.InvariantCulture, $"send {options.MessagesPerSecond * share} {options.Seconds} {some}");
+                CultureInfo.InvariantCulture, $"send {options.MessagesPerSecond * share} {options.StretchSeconds} {some}");
         }).ConfigureAwait(false);
         JsonObject[] hubs = await pairs.AskHubsAsync("mark").ConfigureAwait(false);
         return new Stretch(

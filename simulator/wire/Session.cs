@@ -204,6 +204,7 @@ public abstract partial class Session
     private int FeedPackets(ReadOnlySpan<byte> bytes)
     {
         int used = 0;
+        long nowMs = time.NowMs();
         while (used < bytes.Length && IsOpen)
         {
             ReadStatus status = MqttReader.ReadFrame(bytes[used..], BodyBytesMax(limits), out Frame frame);
@@ -219,7 +220,7 @@ public abstract partial class Session
             }
 
             used += frame.TotalBytes;
-            Volatile.Write(ref lastInboundMs, time.NowMs());
+            Volatile.Write(ref lastInboundMs, nowMs);
             OnFrame(frame);
         }
 

@@ -1,4 +1,6 @@
 using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Authentication;
 using Agent.Wire;
 
@@ -54,6 +56,38 @@ public class EngineTests(ITestOutputHelper output)
             Assert.Equal(times > 0, session.IsResumed);
             session.Close();
         }
+    }
+
+    [Fact]
+    public async Task Answers_to_records_that_came_together_leave_together()
+    {
+        WireWorld.Demand(TlsEngine.Native);
+        await using WireWorld world = await WireWorld.StartAsync(TlsEngine.Native);
+        using Socket socket = await world.ConnectRawAsync();
+        await using var network = new Gathering(socket);
+        await using var tls = new SslStream(network);
+        await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions
+        {
+            TargetHost = "localhost",
+            RemoteCertificateValidationCallback = (_, _, _, _) => true,
+        });
+        await tls.WriteAsync(GoldenPackets.FromHex("10 0D 00 04 4D 51 54 54 04 02 00 3C 00 01 63"));
+        byte[] answer = new byte[64];
+        await tls.ReadExactlyAsync(answer.AsMemory(0, 4)).AsTask().WaitAsync(WireWorld.Patience);
+
+        network.Held = new MemoryStream();
+        for (byte id = 1; id <= 3; id++)
+        {
+            await tls.WriteAsync((byte[])[0x32, 5, 0, 1, (byte)'t', 0, id]);
+        }
+
+        network.Received.SetLength(0);
+        await socket.SendAsync(network.Held.ToArray());
+        await tls.ReadExactlyAsync(answer.AsMemory(0, 12)).AsTask().WaitAsync(WireWorld.Patience);
+
+        Assert.Equal((byte[])[0x40, 2, 0, 1, 0x40, 2, 0, 2, 0x40, 2, 0, 3], answer[..12]);
+        byte[] record = network.Received.ToArray();
+        Assert.Equal(5 + record[4], record.Length); // One record.
     }
 
     [Theory]
@@ -190,5 +224,31 @@ public class EngineTests(ITestOutputHelper output)
         }
 
         private static void Send(ClientSession session) => session.SendPublish("devices/d/messages/events/"u8, "{}"u8, 1, 1);
+    }
+
+    /// <summary>The network under a client's TLS: keeps what came, and holds back what is to leave at once.</summary>
+    private sealed class Gathering(Socket socket) : NetworkStream(socket)
+    {
+        public MemoryStream Received { get; } = new();
+
+        public MemoryStream? Held { get; set; }
+
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            int count = await base.ReadAsync(buffer, cancellationToken);
+            Received.Write(buffer.Span[..count]);
+            return count;
+        }
+
+        public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            if (Held is null)
+            {
+                return base.WriteAsync(buffer, cancellationToken);
+            }
+
+            Held.Write(buffer.Span);
+            return ValueTask.CompletedTask;
+        }
     }
 }

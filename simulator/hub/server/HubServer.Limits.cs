@@ -94,7 +94,8 @@ public sealed partial class HubServer
         }
 
         long messages = quota.MessagesOf(Hub.Telemetry.MeteredLength(bag, packet.Payload.Length, quota.BlockBytes));
-        if (throttles.IsOn && !quota.TryTake(UtcMs(), messages))
+        long utcMs = UtcMs();
+        if (throttles.IsOn && !quota.TryTake(utcMs, messages))
         {
             Cut(device, Reason.QuotaExceeded);
             return;
@@ -102,11 +103,11 @@ public sealed partial class HubServer
 
         if (!throttles.IsOn)
         {
-            quota.Charge(UtcMs(), messages);
+            quota.Charge(utcMs, messages);
         }
 
         NoteMessaging(connection, device);
-        TakeTelemetry(connection, device, bag, packet.Retain, packet.Payload);
+        TakeTelemetry(connection, device, utcMs, bag, packet.Retain, packet.Payload);
         if (packet.Qos == 1)
         {
             Acknowledge(connection, device, packet.PacketId, verdict.WaitMs);
@@ -117,9 +118,9 @@ public sealed partial class HubServer
     private void TakeWill(HubConnection connection, Device device, ReadOnlySpan<byte> bag)
     {
         Metrics.Count(HubMetric.TelemetryAttempts);
-        quota.Charge(
-            UtcMs(), quota.MessagesOf(Hub.Telemetry.MeteredLength(bag, connection.WillBody.Length, quota.BlockBytes)));
-        TakeTelemetry(connection, device, bag, connection.WillRetain, connection.WillBody);
+        long utcMs = UtcMs();
+        quota.Charge(utcMs, quota.MessagesOf(Hub.Telemetry.MeteredLength(bag, connection.WillBody.Length, quota.BlockBytes)));
+        TakeTelemetry(connection, device, utcMs, bag, connection.WillRetain, connection.WillBody);
     }
 
     /// <summary>PUBACK, now or later, but never before an earlier one of the same connection (MQTT-4.6.0-2).</summary>

@@ -384,9 +384,9 @@ public sealed partial class HubServer : IServerHandler
         }
     }
 
-    private void TakeTelemetry(HubConnection connection, Device device, ReadOnlySpan<byte> bag, bool retain, ReadOnlySpan<byte> body)
+    private void TakeTelemetry(
+        HubConnection connection, Device device, long utcMs, ReadOnlySpan<byte> bag, bool retain, ReadOnlySpan<byte> body)
     {
-        long utcMs = UtcMs();
         Interlocked.Increment(ref telemetryCount);
         Telemetry.Add(device, utcMs, bag, retain, body);
         CountTelemetry(device, utcMs, bag.Length + body.Length);

@@ -1,7 +1,8 @@
 namespace Agent.Wire.Native;
 
-// Bytes in: read until OpenSSL has no more, each time into a rented record's room that is given back at once. Bytes out: what the
-// session has gathered, as far as the socket takes it; the rest waits and the socket is watched until it can be written.
+// Bytes in: read until OpenSSL has no more, each time into a rented record's room that is given back at once; answers to records
+// that came together leave together. Bytes out: what the session has gathered, as far as the socket takes it; the rest waits and
+// the socket is watched until it can be written.
 internal sealed unsafe partial class NativeLink
 {
     // A peer that sends without end must let the others have their turn.
@@ -16,6 +17,8 @@ internal sealed unsafe partial class NativeLink
 
     private void Read()
     {
+        Session.Batch answers = default;
+        bool areGathered = false;
         for (int reads = 0; session.IsOpen && stage == Stage.Open;)
         {
             if (hasUnsent && session.PausesReading)
@@ -40,8 +43,22 @@ internal sealed unsafe partial class NativeLink
                 break;
             }
 
+            bool hasMore = LibSsl.HasPending(ssl) != 0;
+            if (hasMore && !areGathered)
+            {
+                areGathered = true;
+                answers = session.BeginBatch();
+            }
+
             receive.Feed(session, count);
-            if (LibSsl.HasPending(ssl) == 0)
+            if (!hasMore || session.PausesReading)
+            {
+                answers.Dispose();
+                answers = default;
+                areGathered = false;
+            }
+
+            if (!hasMore)
             {
                 break;
             }
@@ -53,6 +70,7 @@ internal sealed unsafe partial class NativeLink
             }
         }
 
+        answers.Dispose();
         if (session.IsOpen)
         {
             receive.Rest();
