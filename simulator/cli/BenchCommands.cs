@@ -96,7 +96,8 @@ public static class BenchCommands
 
     private static Command LibsslProcess()
     {
-        var command = new Command("wire-libssl", "For bench itself: OpenSSL alone, measured when standard input says so.") { Hidden = true };
+        var command = new Command("wire-libssl", "For bench itself: OpenSSL alone, measured when standard input says so.");
+        command.Hidden = true;
         command.SetAction((_, _) => BaselineChild.RunAsync());
         return command;
     }

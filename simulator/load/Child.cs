@@ -27,18 +27,21 @@ internal sealed class Child : IAsyncDisposable
     /// Portable: what a socket has done goes on where it was noticed, not on a thread of the pool that must be woken for it. That is
     /// for handlers that never block, as the hub's and the fleet's are; it is half of a message's processor time over TLS
     /// (facts/limits.md B). Dealing processors out costs this engine a fifth. Each collection of the youngest walks what every
-    /// SslStream has changed, 60 ms with 19,000 of them however little is new; 64 MB of room make them rare.
+    /// SslStream has changed, 60 ms with 19,000 of them however little is new; 64 MB of room make them rare. Handshakes have as many
+    /// places as a process's share of the processors: with two each in four processes on two processors, a message waited behind eight.
     /// </remarks>
-    public static Dictionary<string, string> SettingsFor(TlsEngine engine, int processes) => engine == TlsEngine.Native
-        ? new()
-        {
-            ["DOTNET_PROCESSOR_COUNT"] = Math.Max(1, Environment.ProcessorCount / processes).ToString("x", CultureInfo.InvariantCulture),
-        }
-        : new()
-        {
-            ["DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS"] = "1",
-            ["DOTNET_GCgen0size"] = (64 << 20).ToString("x", CultureInfo.InvariantCulture),
-        };
+    public static Dictionary<string, string> SettingsFor(TlsEngine engine, int processes)
+    {
+        int share = Math.Max(1, Environment.ProcessorCount / processes);
+        return engine == TlsEngine.Native
+            ? new() { ["DOTNET_PROCESSOR_COUNT"] = share.ToString("x", CultureInfo.InvariantCulture) }
+            : new()
+            {
+                ["DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS"] = "1",
+                ["DOTNET_GCgen0size"] = (64 << 20).ToString("x", CultureInfo.InvariantCulture),
+                ["AGENT_HANDSHAKES_AT_ONCE"] = share.ToString(CultureInfo.InvariantCulture),
+            };
+    }
 
     /// <summary>Starts it with these arguments of the command line and waits for its first answer.</summary>
     /// <param name="name">For messages.</param>

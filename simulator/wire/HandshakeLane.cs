@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Agent.Wire;
 
 /// <summary>Bounds how many steps of handshakes are under work or due on the thread pool at once; the others wait in order.</summary>
@@ -13,11 +15,20 @@ internal sealed class HandshakeLane(int places)
 {
     private readonly SemaphoreSlim free = new(places);
 
-    /// <summary>The process's own, with a place for each processor.</summary>
-    public static HandshakeLane Shared { get; } = new(Environment.ProcessorCount);
+    /// <summary>
+    /// The process's own; AGENT_HANDSHAKES_AT_ONCE in the environment says how many places, for machines with many processes.
+    /// </summary>
+    public static HandshakeLane Shared { get; } =
+        new(PlacesFor(Environment.GetEnvironmentVariable("AGENT_HANDSHAKES_AT_ONCE"), Environment.ProcessorCount));
 
     /// <summary>Steps that could begin now.</summary>
     public int FreeCount => free.CurrentCount;
+
+    /// <summary>As many as somebody asked for, 1 to the processors; a place for each processor where nobody did.</summary>
+    public static int PlacesFor(string? asked, int processors) =>
+        int.TryParse(asked, NumberStyles.None, CultureInfo.InvariantCulture, out int places)
+            ? Math.Clamp(places, 1, processors)
+            : processors;
 
     /// <summary>Waits for a place, first come, first served.</summary>
     public Task EnterAsync(CancellationToken cancellation) => free.WaitAsync(cancellation);

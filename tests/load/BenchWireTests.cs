@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Agent.Load;
 using Agent.Tests.Hub;
 using Agent.Wire;
 
@@ -33,11 +34,28 @@ public class BenchWireTests
         Assert.Equal((6, 0, 0), ((int)figures["renewals"]!, (int)figures["messagesUnsent"]!, (int)figures["messagesUnacknowledged"]!));
         Assert.InRange((double)figures["ackP50Ms"]!, 0.001, (double)figures["ackP99Ms"]!);
         Assert.InRange((double)figures["messagesPerSecond"]!, 299, 301);
+        if (TlsEngines.IsAvailable(TlsEngine.Native))
+        {
+            // OpenSSL alone: keeping connections, and letting them go.
+            string[] rates = ["libsslHandshakesPerCpuSecond", "libsslPassingHandshakesPerCpuSecond"];
+            string[] shares = ["shareOfLibssl", "shareOfLibsslPassing"];
+            Assert.All(rates, key => Assert.InRange((double)figures[key]!, 10, 1e6));
+            Assert.All(shares, key => Assert.InRange((double)figures[key]!, 0.0001, 1.5));
+        }
     }
+
+    [Theory]
+    [InlineData(60, null, 10)]
+    [InlineData(19_000, null, 10)]
+    [InlineData(38_000, null, 20)]
+    [InlineData(38_000, 3, 3)]
+    public void Without_a_word_a_tenth_of_the_fleet_renews_at_190_a_second_at_most(int connections, int? seconds, double expected) =>
+        Assert.Equal(expected, new WireLoadOptions { Connections = connections, Seconds = seconds }.StretchSeconds);
 
     [Theory]
     [InlineData("--tls", "openssl", "allowed are portable and native")]
     [InlineData("--connections", "0", "allowed: 1 to 1000000")]
+    [InlineData("--seconds", "0", "allowed: 1 to 3600")]
     public async Task Bad_input_is_one_line_and_exit_code_2(string option, string value, string said)
     {
         (int code, string output, string error) = await RunAsync(option, value, "--json");

@@ -80,6 +80,18 @@ public class HandshakeLaneTests
         Assert.Equal(1, lane.FreeCount);
     }
 
+    [Theory]
+    [InlineData(null, 4)]
+    [InlineData("", 4)]
+    [InlineData("many", 4)]
+    [InlineData("-1", 4)]
+    [InlineData("0", 1)]
+    [InlineData("1", 1)]
+    [InlineData("3", 3)]
+    [InlineData("99", 4)]
+    public void There_are_as_many_places_as_asked_for_within_the_processors(string? asked, int places) =>
+        Assert.Equal(places, HandshakeLane.PlacesFor(asked, processors: 4));
+
     private static async Task<(Socket Near, Socket Far)> PairAsync()
     {
         using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
