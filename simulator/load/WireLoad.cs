@@ -40,9 +40,10 @@ public sealed record WireLoadOptions
 /// In order: a warm-up, whose connections go away again, in rounds until the compilers of all processes are at rest; all devices
 /// connect, in five legs with OpenSSL's own speed measured between them, for connections that stay as these do; all rests and
 /// memory is read after a full collection at both ends, against what it was after the warm-up; messages without anything else, for
-/// the processor time of a message; messages while a tenth of the fleet renews, for the latencies. A message's latency runs from when it was handed to the engine; how late the
-/// generator itself was is told beside it, and both together are <c>ackFromScheduleP99Ms</c>.
-/// Processor time of the ramp is that of hubs and fleets, CONNECT with its token and the hub's record included.
+/// the processor time of a message; messages while a tenth of the fleet renews, for the latencies. A message's latency runs from
+/// when it was handed to the engine; how late the generator itself was is told beside it, and both together are
+/// <c>ackFromScheduleP99Ms</c>. Processor time of the ramp is that of hubs and fleets, CONNECT with its token and the hub's record
+/// included.
 /// </remarks>
 public static class WireLoad
 {
