@@ -97,7 +97,7 @@ internal sealed partial class AgentDevice
             return; // In the middle of a renewal; that it ends in time was checked.
         }
 
-        if (link != Books.HeldLink)
+        if (link != Books.HeldLink && link?.IsEndUnderWay(World.NowMs) != true)
         {
             SoakWorld.Broken(Invariants.SameView, this, $"link {link?.Number} here, link {Books.HeldLink?.Number} at the hub");
         }

@@ -167,7 +167,7 @@ internal sealed class ModelDevice : SoakDevice
     /// <inheritdoc/>
     public override void CheckEnd()
     {
-        if (client.Phase == Phase.Connected && link is { IsAccepted: true } && link != Books.HeldLink)
+        if (client.Phase == Phase.Connected && link is { IsAccepted: true } && link != Books.HeldLink && !link.IsEndUnderWay(World.NowMs))
         {
             SoakWorld.Broken(Invariants.SameView, this, $"link {link.Number} here, link {Books.HeldLink?.Number} at the hub");
         }

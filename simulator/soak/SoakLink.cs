@@ -68,4 +68,7 @@ internal sealed class SoakLink(int number, SoakDevice device)
 
     /// <summary>... in the other direction.</summary>
     public List<Action> HeldDown { get; } = [];
+
+    /// <summary>Whether the hub has ended it and word of that is still on its way to the device.</summary>
+    public bool IsEndUnderWay(long nowMs) => !IsOpenAtHub && DownFreeMs >= nowMs;
 }

@@ -27,6 +27,12 @@ public sealed class SoakTests
     }
 
     [Theory]
+    [InlineData(4890)]
+    [InlineData(8732)]
+    public void A_link_the_hub_ends_as_the_world_ends_is_no_disagreement_while_word_of_it_is_under_way(int seed) =>
+        AssertWell(SoakBatch.Run((ulong)seed, 1, TimeSpan.MaxValue));
+
+    [Theory]
     [InlineData(1)]
     [InlineData(7)]
     [InlineData(42)]
