@@ -65,12 +65,7 @@ public class EngineTests(ITestOutputHelper output)
         await using WireWorld world = await WireWorld.StartAsync(TlsEngine.Native);
         using Socket socket = await world.ConnectRawAsync();
         await using var network = new Gathering(socket);
-        await using var tls = new SslStream(network);
-        await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions
-        {
-            TargetHost = "localhost",
-            RemoteCertificateValidationCallback = (_, _, _, _) => true,
-        });
+        await using SslStream tls = await WireWorld.SecureAsync(network);
         await tls.WriteAsync(GoldenPackets.FromHex("10 0D 00 04 4D 51 54 54 04 02 00 3C 00 01 63"));
         byte[] answer = new byte[64];
         await tls.ReadExactlyAsync(answer.AsMemory(0, 4)).AsTask().WaitAsync(WireWorld.Patience);

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 using Agent.Wire;
 
@@ -32,7 +31,7 @@ public class HandshakeLaneTests
     public async Task A_stream_holds_a_place_from_the_end_of_a_read_to_the_next_and_none_while_it_waits()
     {
         var lane = new HandshakeLane(1);
-        (Socket near, Socket far) = await PairAsync();
+        (Socket near, Socket far) = await WireWorld.PairAsync();
         using var _ = near;
         using var __ = far;
         await using var stream = new IdleStream(near);
@@ -63,7 +62,7 @@ public class HandshakeLaneTests
     {
         var lane = new HandshakeLane(1);
         await lane.EnterAsync(default);
-        (Socket near, Socket far) = await PairAsync();
+        (Socket near, Socket far) = await WireWorld.PairAsync();
         using var _ = near;
         using var __ = far;
         await using var stream = new IdleStream(near);
@@ -91,14 +90,4 @@ public class HandshakeLaneTests
     [InlineData("99", 4)]
     public void There_are_as_many_places_as_asked_for_within_the_processors(string? asked, int places) =>
         Assert.Equal(places, HandshakeLane.PlacesFor(asked, processors: 4));
-
-    private static async Task<(Socket Near, Socket Far)> PairAsync()
-    {
-        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        listener.Listen();
-        var near = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        await near.ConnectAsync(listener.LocalEndPoint!);
-        return (near, await listener.AcceptAsync());
-    }
 }

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 using Agent.Wire;
 
@@ -12,12 +11,7 @@ public sealed class IdleStreamTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        listener.Listen();
-        _far = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        await _far.ConnectAsync(listener.LocalEndPoint!);
-        _near = await listener.AcceptAsync();
+        (_near, _far) = await WireWorld.PairAsync();
         _stream = new IdleStream(_near);
     }
 

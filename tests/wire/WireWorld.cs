@@ -74,13 +74,30 @@ public sealed class WireWorld : IAsyncDisposable
     public async Task<(Socket Socket, SslStream Tls)> ConnectTlsAsync()
     {
         Socket socket = await ConnectRawAsync();
-        var tls = new SslStream(new NetworkStream(socket, ownsSocket: true));
+        return (socket, await SecureAsync(new NetworkStream(socket, ownsSocket: true)));
+    }
+
+    /// <summary>A client's TLS over what leads to a server, with any certificate.</summary>
+    public static async Task<SslStream> SecureAsync(Stream network)
+    {
+        var tls = new SslStream(network);
         await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions
         {
             TargetHost = "localhost",
             RemoteCertificateValidationCallback = (_, _, _, _) => true,
         });
-        return (socket, tls);
+        return tls;
+    }
+
+    /// <summary>Two sockets connected to each other.</summary>
+    public static async Task<(Socket Near, Socket Far)> PairAsync()
+    {
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        var near = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        await near.ConnectAsync(listener.LocalEndPoint!);
+        return (near, await listener.AcceptAsync());
     }
 
     public static int PortOf(Socket socket) => ((IPEndPoint)socket.LocalEndPoint!).Port;

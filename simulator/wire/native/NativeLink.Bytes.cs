@@ -51,16 +51,16 @@ internal sealed unsafe partial class NativeLink
             }
 
             receive.Feed(session, count);
-            if (!hasMore || session.PausesReading)
+            if (!hasMore)
+            {
+                break;
+            }
+
+            if (session.PausesReading)
             {
                 answers.Dispose();
                 answers = default;
                 areGathered = false;
-            }
-
-            if (!hasMore)
-            {
-                break;
             }
 
             if (++reads == ReadsPerTurn)
